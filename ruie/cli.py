@@ -1,0 +1,74 @@
+"""What every command line of the package shares: errors for users, logging, progress."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger("ruie")
+Parser = argparse.ArgumentParser
+
+
+class UserError(Exception):
+    """A fault that the user can mend; shown as one line without a traceback."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's ``main``; a ``UserError`` becomes one line on stderr and exit status 2."""
+    quiet_libraries()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        main()
+    except UserError as error:
+        print("error: " + " ".join(str(error).split("\n")), file=sys.stderr)
+        sys.exit(2)
+
+
+def quiet_libraries() -> None:
+    """Keep third-party progress bars and telemetry out of the logs (set before they import)."""
+    for name, value in {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+        "DO_NOT_TRACK": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def parser(doc: str | None) -> Parser:
+    """A parser whose description is the stage's module docstring."""
+    return Parser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return value
+
+
+def progress(items: Iterable[T], total: int, what: str, every: float = 15.0) -> Iterator[T]:
+    """Yield ``items``: a bar on a terminal, a line with rate and time left in a log."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(items, total=total, desc=what)
+        return
+    start = last = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= every or done == total:
+            rate = done / max(now - start, 1e-9)
+            left = (total - done) / rate
+            log.info("%s %d/%d, %.2f/s, %.0f s left", what, done, total, rate, left)
+            last = now

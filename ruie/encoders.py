@@ -1,0 +1,151 @@
+"""The two small models: cross-encoder (reward, section 3.3) and bi-encoder (retriever, 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ruie import cli, prompt
+from ruie.examples import Example
+
+if TYPE_CHECKING:
+    import torch
+
+POOLINGS = ("mean", "cls")
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """How a sample becomes an encoder's text: which fields in which order, keywords or plain, and
+    the prefix that the encoder was trained with (``query: `` and ``passage: `` for E5)."""
+
+    fields: tuple[str, ...]
+    keywords: bool
+    prefix: str = ""
+
+    def __call__(self, example: Example) -> str:
+        return self.prefix + prompt.render(example, self.fields, self.keywords)
+
+
+def add_text_arguments(p: Any, *sides: str) -> None:
+    """Flags of a ``TextForm`` for each side (query, demonstration)."""
+    default = {"query": prompt.FIELDS[:3]}
+    for side in sides:
+        p.add_argument(
+            f"--{side}-fields", nargs="+", choices=prompt.FIELDS,
+            default=list(default.get(side, prompt.FIELDS)),
+            help=f"fields of a {side}'s text, in order (%(default)s)",
+        )  # fmt: skip
+        p.add_argument(f"--{side}-prefix", default="", help="put before the text (%(default)r)")
+
+
+def text_form(args: Any, side: str, keywords: bool) -> TextForm:
+    fields = tuple(getattr(args, f"{side}_fields"))
+    return TextForm(fields, keywords, getattr(args, f"{side}_prefix"))
+
+
+def device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def from_pretrained(auto_class: Any, model: str | Path, **options: Any) -> Any:
+    """``auto_class.from_pretrained``, from safetensors only; ``UserError`` without a model."""
+    if "Tokenizer" not in auto_class.__name__:
+        options = {"use_safetensors": True, **options}
+    try:
+        return auto_class.from_pretrained(str(model), **options)
+    except (OSError, ValueError) as error:
+        line = str(error).strip().split("\n")[0]
+        raise cli.UserError(
+            f"model {model}: cannot be loaded: {line}; mend its path or id"
+        ) from None
+
+
+def pool_hidden(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """[batch, tokens, width] and mask [batch, tokens] to [batch, width]: the average over the
+    unmasked tokens (equation 3's avgpool), or the first token."""
+    if pooling == "cls":
+        return hidden[:, 0]
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Positions in batches of at most ``budget`` padded tokens, the longest first: an input that
+    does not fit in memory shows itself at once, and padding is small."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+class BiEncoder:
+    """A Hugging Face encoder with pooling; vectors are L2-normalised where asked."""
+
+    def __init__(self, model: str | Path, pooling: str, normalize: bool, max_length: int) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        self.tokenizer = from_pretrained(AutoTokenizer, model)
+        self.model = from_pretrained(AutoModel, model)
+        self.pooling, self.normalize, self.max_length = pooling, normalize, max_length
+
+    def embed(self, inputs: Any, model: Any = None) -> torch.Tensor:
+        """Vectors [batch, width] of tokenised inputs, with gradients; ``model`` stands in for
+        the encoder's own where training has wrapped it."""
+        import torch
+
+        hidden = (model or self.model)(**inputs).last_hidden_state
+        vectors = pool_hidden(hidden, inputs["attention_mask"], self.pooling)
+        return torch.nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
+
+    def encode(self, texts: list[str], budget: int = 8192) -> tuple[np.ndarray, int]:
+        """Vectors [texts, width] in float32, and how many texts were cut to ``max_length``."""
+        import torch
+
+        ids = tokenize(self.tokenizer, texts)
+        cut = sum(len(i) > self.max_length for i in ids)
+        self.model.eval().to(device())
+        out: np.ndarray | None = None
+        todo = list(batches([min(len(i), self.max_length) for i in ids], budget))
+        with torch.inference_mode():
+            for rows in cli.progress(todo, len(todo), "encoding batches"):
+                inputs = self.tokenizer(
+                    [texts[r] for r in rows], truncation=True, max_length=self.max_length,
+                    padding=True, return_tensors="pt",
+                ).to(device())  # fmt: skip
+                vectors = self.embed(inputs).float().cpu().numpy()
+                out = np.empty((len(texts), vectors.shape[1]), np.float32) if out is None else out
+                out[rows] = vectors
+        if out is None:
+            raise cli.UserError("there is no text to encode")
+        return out, cut
+
+
+def tokenize(tokenizer: Any, texts: list[str], pairs: list[str] | None = None) -> list[list[int]]:
+    """Token ids of whole texts or pairs, special tokens included, nothing cut."""
+    columns = [texts] if pairs is None else [texts, pairs]
+    # a text over the model's limit is no surprise here: it is counted and cut by the caller
+    ids: list[list[int]] = tokenizer(*columns, verbose=False)["input_ids"]
+    return ids
+
+
+def save_retriever(encoder: BiEncoder, folder: Path) -> None:
+    """A folder that ``SentenceTransformer(folder)`` and plain ``transformers`` load."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, Pooling, Transformer
+
+    encoder.model.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+    transformer = Transformer(str(folder), max_seq_length=encoder.max_length)
+    modules = [transformer, Pooling(encoder.model.config.hidden_size, encoder.pooling)]
+    if encoder.normalize:
+        modules.append(Normalize())
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder), create_model_card=False)

@@ -1,0 +1,190 @@
+"""Keep one language model in memory for many short jobs of one machine.
+
+An engine takes a minute to start, an answer a fraction of a second, and the workflow has one
+inference job for each dataset. The first job starts this server, the following find it, and it
+ends by itself when nobody has asked for a while (or by `python -m ruie.engine --stop`). It listens
+on a Unix socket in a folder that only its user may enter, and serves one job after another, each
+as one batch with an empty prefix cache: answers do not depend on which job came before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ruie import backends, cli
+from ruie.backends import Answer, Request, Settings
+
+IDLE_SECONDS = 120.0
+START_SECONDS = 1800.0
+
+
+def folder() -> Path:
+    """The user's own folder for sockets; refused where others could enter it."""
+    path = Path(tempfile.gettempdir(), f"ruie-{os.getuid()}")
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise cli.UserError(f"{path}: must be your own folder, closed to others (chmod 700)")
+    return path
+
+
+def socket_path(settings: Settings) -> Path:
+    """One socket for each model and its settings; a model folder that changed is another model."""
+    key: list[Any] = [asdict(settings), sys.executable, os.environ.get("CUDA_VISIBLE_DEVICES")]
+    key += [[f.name, f.stat().st_size, f.stat().st_mtime_ns]
+            for f in sorted(Path(settings.model).glob("*")) if f.is_file()]  # fmt: skip
+    return folder() / (hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16] + ".sock")
+
+
+def ask(settings: Settings, requests: Sequence[Request]) -> list[Answer]:
+    """Answers from the shared engine, which is started where it does not run yet."""
+    path = socket_path(settings)
+    with contextlib.closing(_connect(path, settings)) as connection:
+        replies = _exchange(connection, {"requests": [asdict(r) for r in requests]})
+    if "error" in replies:
+        raise cli.UserError(f"the shared engine failed: {replies['error']}; see {_log(path)}")
+    return [Answer(**a) for a in replies["answers"]]
+
+
+def _log(path: Path) -> Path:
+    return path.with_suffix(".log")
+
+
+def _exchange(connection: socket.socket, message: dict[str, Any]) -> dict[str, Any]:
+    with connection.makefile("rw", encoding="utf-8") as lines:
+        lines.write(json.dumps(message) + "\n")
+        lines.flush()
+        reply = lines.readline()
+    if not reply:
+        return {"error": "it ended without an answer"}
+    out: dict[str, Any] = json.loads(reply)
+    return out
+
+
+def _try_connect(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def _connect(path: Path, settings: Settings) -> socket.socket:
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of jobs that come together, one starts the engine
+        connection = _try_connect(path)
+        if connection:
+            return connection
+        path.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "ruie.engine", "--socket", str(path)]
+        with open(_log(path), "wb") as log:
+            server = subprocess.Popen(
+                command + backends.as_arguments(settings), stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True,
+            )  # fmt: skip
+        cli.log.info("starting the engine; its log is %s", _log(path))
+        limit = time.monotonic() + START_SECONDS
+        while time.monotonic() < limit and server.poll() is None:
+            time.sleep(0.2)
+            connection = _try_connect(path)
+            if connection:
+                return connection
+        server.kill()
+        last = (_log(path).read_text(errors="replace").strip().split("\n") or [""])[-1]
+        raise cli.UserError(f"the engine did not start ({last}); its log is {_log(path)}")
+
+
+def serve(path: Path, settings: Settings, idle: float) -> None:
+    """Load the model, then answer one connection after another until ``idle`` seconds pass."""
+    backend = backends.load(settings)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(64)
+        server.settimeout(idle)
+        try:
+            for connection in _connections(server):
+                connection.settimeout(60)
+                with connection, connection.makefile("rw", encoding="utf-8") as lines:
+                    if not _serve_one(backend, settings, lines):
+                        return
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _connections(server: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            yield server.accept()[0]
+        except TimeoutError:
+            cli.log.info("idle: ending")
+            return
+
+
+def _serve_one(backend: backends.Backend, settings: Settings, lines: Any) -> bool:
+    """Answer one job; false when it asks to stop. A client that went away harms nobody."""
+    try:
+        message = json.loads(lines.readline() or "{}")
+        if message.get("stop"):
+            lines.write("{}\n")
+            return False
+        requests = [Request(**r) for r in message.get("requests", [])]
+        try:
+            answers = backends.answer(backend, settings, requests)
+            reply: dict[str, Any] = {"answers": [asdict(a) for a in answers]}
+        except Exception as error:  # the job must hear of it, whatever it is
+            cli.log.exception("the job failed")
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        lines.write(json.dumps(reply) + "\n")
+        lines.flush()
+    except (OSError, ValueError, TypeError) as error:
+        cli.log.warning("a connection was dropped: %s", error)
+    return True
+
+
+def stop() -> int:
+    """End all engines of this user on this machine; how many there were."""
+    ended = 0
+    for path in folder().glob("*.sock"):
+        connection = _try_connect(path)
+        if connection:
+            with contextlib.closing(connection):
+                _exchange(connection, {"stop": True})
+            ended += 1
+    return ended
+
+
+def parser() -> cli.Parser:
+    p = cli.parser(__doc__)
+    p.add_argument("--socket", required=True, type=Path, help="Unix socket to listen on")
+    p.add_argument("--idle", type=float, default=IDLE_SECONDS, help="seconds until it ends")
+    backends.add_arguments(p)
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv == ["--stop"]:
+        cli.log.info("%d engines ended", stop())
+        return
+    args = parser().parse_args(argv)
+    serve(args.socket, backends.settings(args), args.idle)
+
+
+if __name__ == "__main__":
+    cli.run(main)

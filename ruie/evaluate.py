@@ -1,0 +1,105 @@
+"""Count right and wrong items of answers: one row for each system, LLM, k, task and dataset.
+
+Reads Parquet or JSON lines (.jsonl) with the columns query_id, task, dataset, schema, text, gold
+and prediction (strings in Appendix D's form), from this project or any other; the columns system,
+llm, k and error are used where they exist.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ruie import cli, parquet, scorers
+
+REQUIRED = ("query_id", "task", "dataset", "schema", "text", "gold", "prediction")
+KEYS = ("system", "llm", "k", "task", "dataset")
+
+
+def run(
+    predictions: list[dict[str, Any]], scorer: str, allow_errors: bool = False
+) -> list[dict[str, Any]]:
+    """METRICS rows, sorted by their keys.
+
+    Raises ``UserError`` where an answer is an error, unless ``allow_errors`` lets it count as an
+    empty answer.
+    """
+    score = scorers.SCORERS[scorer]
+    sums: dict[tuple[Any, ...], list[int]] = {}
+    for r in predictions:
+        if r.get("error") and not allow_errors:
+            raise cli.UserError(
+                f"{r['query_id']}: has no answer ({r['error']}); run inference again, or count "
+                "such queries as unanswered with --allow-errors"
+            )
+        counts = score(r["prediction"] or "", r["gold"], r["task"], r["schema"], r["text"])
+        total = sums.setdefault(tuple(r.get(key) for key in KEYS), [0, 0, 0, 0])
+        for i, n in enumerate((1, counts.tp, counts.fp, counts.fn)):
+            total[i] += n
+    rows = []
+    for key in sorted(sums, key=lambda key: [(v is not None, v) for v in key]):
+        n, tp, fp, fn = sums[key]
+        precision, recall, f1 = scorers.measures(tp, fp, fn)
+        rows.append(
+            {**dict(zip(KEYS, key, strict=True)), "scorer": scorer, "n": n, "tp": tp, "fp": fp,
+             "fn": fn, "precision": precision, "recall": recall, "f1": f1}
+        )  # fmt: skip
+    return rows
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Predictions of a Parquet or JSON-lines file, their columns checked."""
+    if not path.is_file():
+        raise cli.UserError(f"{path}: no such file; run inference, or mend the path")
+    if path.suffix != ".jsonl":
+        schema = pq.read_schema(path) if _is_parquet(path) else None
+        if schema is None:
+            raise cli.UserError(f"{path}: neither Parquet nor named .jsonl")
+        missing = [c for c in REQUIRED if c not in schema.names]
+        if missing:
+            raise cli.UserError(f"{path}: columns {missing} are missing")
+        rows: list[dict[str, Any]] = parquet.read(path, schema).to_pylist()
+        return rows
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            missing = [c for c in REQUIRED if c not in row]
+        except (json.JSONDecodeError, TypeError) as error:
+            raise cli.UserError(f"{path}#{number}: not a JSON object: {error}") from None
+        if missing:
+            raise cli.UserError(f"{path}#{number}: fields {missing} are missing")
+        rows.append(row)
+    return rows
+
+
+def _is_parquet(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def parser() -> cli.Parser:
+    p = cli.parser(__doc__)
+    p.add_argument("--predictions", required=True, type=Path)
+    p.add_argument("--scorer", choices=list(scorers.SCORERS), default="strict")
+    p.add_argument("--allow-errors", action="store_true", help="count errors as empty answers")
+    p.add_argument("--out", required=True, type=Path, help="METRICS table to write")
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parser().parse_args(argv)
+    rows = run(read(args.predictions), args.scorer, args.allow_errors)
+    for r in rows:
+        cli.log.info("%s %s: n %d, P %.2f, R %.2f, F1 %.2f", r["task"], r["dataset"], r["n"],
+                     r["precision"], r["recall"], r["f1"])  # fmt: skip
+    parquet.write(rows, parquet.METRICS, args.out)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,110 @@
+"""Let a language model answer the queries of one dataset, with k demonstrations each.
+
+Prompt: instruction, demonstrations with the best next to the query, query (section 3.1);
+greedy decoding (Appendix B). --engine shared keeps the model in memory between runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ruie import backends, cli, engine, examples, parquet, prompt
+from ruie.backends import Answer, Request
+from ruie.examples import Example
+
+
+def requests(
+    queries: list[Example], pool: dict[str, Example], ranked: dict[str, list[str]], k: int
+) -> tuple[list[Request], list[list[str]]]:
+    """Requests, and the ids of their demonstrations in prompt order: the best last.
+
+    Raises ``UserError`` for a query without demonstrations where k asks for some.
+    """
+    out, used = [], []
+    for q in queries:
+        if k and q.id not in ranked:
+            raise cli.UserError(f"{q.id}: the demonstrations hold none for it; run retrieve again")
+        ids = ranked[q.id][:k][::-1] if k else []
+        samples = [prompt.render(pool[i]) for i in ids]
+        out.append(Request(prompt.INSTRUCTIONS[q.task], samples, prompt.query(q)))
+        used.append(ids)
+    return out, used
+
+
+def rows(
+    queries: list[Example], used: list[list[str]], answers: list[Answer], key: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """PREDICTIONS rows; ``key`` holds system, llm and k."""
+    return [
+        {
+            **key,
+            "query_id": q.id,
+            "task": q.task,
+            "dataset": q.dataset,
+            "schema": list(q.schema),
+            "text": q.text,
+            "query": prompt.query(q),
+            "gold": prompt.answer(q),
+            "prediction": a.text,
+            "demonstrations": ids[len(ids) - a.used :],
+            "dropped": len(ids) - a.used,
+            "prompt_tokens": a.prompt_tokens,
+            "completion_tokens": a.completion_tokens,
+            "finish_reason": a.finish_reason,
+            "error": a.error,
+        }
+        for q, ids, a in zip(queries, used, answers, strict=True)
+    ]
+
+
+def parser() -> cli.Parser:
+    p = cli.parser(__doc__)
+    p.add_argument("--queries", required=True, type=Path, help="EXAMPLES table")
+    p.add_argument("--pool", type=Path, help="EXAMPLES table; not needed for k = 0")
+    p.add_argument("--demonstrations", type=Path, help="CANDIDATES table; not needed for k = 0")
+    p.add_argument("--k", type=int, required=True, help="demonstrations in a prompt")
+    p.add_argument("--system", default="", help="name of the retrieval system, for the table")
+    p.add_argument("--llm", default="", help="name of the language model, for the table")
+    p.add_argument("--engine", choices=["own", "shared"], default="own")
+    p.add_argument("--version", default="", help="changes when results would; for the workflow")
+    backends.add_arguments(p)
+    p.add_argument("--out", required=True, type=Path, help="PREDICTIONS table to write")
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    p = parser()
+    args = p.parse_args(argv)
+    queries = examples.read(args.queries)
+    ranked: dict[str, list[str]] = {}
+    pool: dict[str, Example] = {}
+    if args.k:
+        if not args.demonstrations or not args.pool:
+            p.error("--k above 0 needs --demonstrations and --pool")
+        pool = examples.by_id(examples.read(args.pool))
+        table = parquet.read(args.demonstrations, parquet.CANDIDATES).sort_by(
+            [("query_id", "ascending"), ("rank", "ascending")]
+        )
+        for row in table.to_pylist():
+            ranked.setdefault(row["query_id"], []).append(row["demonstration_id"])
+    asked, used = requests(queries, pool, ranked, args.k)
+    settings = backends.settings(args)
+    if args.engine == "shared":
+        answers = engine.ask(settings, asked)
+    else:
+        answers = backends.answer(backends.load(settings), settings, asked)
+    key = {"system": args.system, "llm": args.llm, "k": args.k}
+    table = rows(queries, used, answers, key)
+    reasons = Counter(a.finish_reason for a in answers)
+    cli.log.info(
+        "%d answers (%s); %d demonstrations dropped to fit %d tokens; %d errors", len(answers),
+        ", ".join(f"{n} {r}" for r, n in sorted(reasons.items())),
+        sum(r["dropped"] for r in table), args.max_input, sum(a.error is not None for a in answers),
+    )  # fmt: skip
+    parquet.write(table, parquet.PREDICTIONS, args.out)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,188 @@
+"""The tables that cross stages: their pyarrow schemas, and checked, atomic reading and writing.
+
+A file is written beside its place and moved there, so a killed job leaves no half table. Nothing
+that changes from run to run (time, host, path) is stored: same rows, same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ruie.cli import UserError
+
+_span = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32())])
+_annotation = pa.struct([("label", pa.string()), ("spans", pa.list_(_span))])
+_event = pa.struct([("type", pa.string()), ("trigger", _span)])
+
+#: One instance of one dataset. ``spans`` of an annotation: NER the entity; RE head, tail; EET the
+#: trigger; EEA the argument. ``event`` is the given event of an EEA instance, else null. Offsets
+#: count characters; ``source`` is ``file#record``, records from 0.
+EXAMPLES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("text", pa.string()),
+        ("schema", pa.list_(pa.string())),
+        ("annotations", pa.list_(_annotation)),
+        ("event", _event),
+        ("answer", pa.string()),
+        ("source", pa.string()),
+    ]
+)
+#: Problems of one dataset split, counted; ``example`` names the first of the kind.
+REPORT = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("task", pa.string()),
+        ("split", pa.string()),
+        ("what", pa.string()),
+        ("count", pa.int64()),
+        ("example", pa.string()),
+    ]
+)
+#: Ranked demonstrations of queries, from any retriever; ``rank`` from 0, ``score`` its own scale.
+CANDIDATES = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("demonstration_id", pa.string()),
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+    ]
+)
+#: Equation 1: mean log p of the answer's tokens, in nats; ``tokens`` how many were averaged.
+SCORES = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("demonstration_id", pa.string()),
+        ("score", pa.float64()),
+        ("tokens", pa.int32()),
+    ]
+)
+#: What the reward model thinks of a pair (a logit; only differences within a query mean anything).
+REWARDS = pa.schema(
+    [("query_id", pa.string()), ("demonstration_id", pa.string()), ("reward", pa.float64())]
+)
+#: One training step. ``accuracy``: share of groups whose positive is ranked first.
+TRAINING = pa.schema(
+    [
+        ("step", pa.int32()),
+        ("loss", pa.float64()),
+        ("distill", pa.float64()),
+        ("contrastive", pa.float64()),
+        ("accuracy", pa.float64()),
+        ("learning_rate", pa.float64()),
+    ]
+)
+#: What the language model answered. ``demonstrations``: ids in prompt order, the best last;
+#: ``dropped``: demonstrations left out to keep the prompt within its budget.
+PREDICTIONS = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("system", pa.string()),
+        ("llm", pa.string()),
+        ("k", pa.int32()),
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("schema", pa.list_(pa.string())),
+        ("text", pa.string()),
+        ("query", pa.string()),
+        ("gold", pa.string()),
+        ("prediction", pa.string()),
+        ("demonstrations", pa.list_(pa.string())),
+        ("dropped", pa.int32()),
+        ("prompt_tokens", pa.int32()),
+        ("completion_tokens", pa.int32()),
+        ("finish_reason", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+#: Counts of one dataset under one system; precision, recall and F1 in percent.
+METRICS = pa.schema(
+    [
+        ("system", pa.string()),
+        ("llm", pa.string()),
+        ("k", pa.int32()),
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("scorer", pa.string()),
+        ("n", pa.int64()),
+        ("tp", pa.int64()),
+        ("fp", pa.int64()),
+        ("fn", pa.int64()),
+        ("precision", pa.float64()),
+        ("recall", pa.float64()),
+        ("f1", pa.float64()),
+    ]
+)
+#: A result table: one row per dataset and one ``average`` row per task (the mean of its datasets).
+RESULTS = pa.schema(
+    [
+        ("system", pa.string()),
+        ("llm", pa.string()),
+        ("k", pa.int32()),
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("held_out", pa.bool_()),
+        ("n", pa.int64()),
+        ("precision", pa.float64()),
+        ("recall", pa.float64()),
+        ("f1", pa.float64()),
+    ]
+)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a path beside ``path``; on success it takes its place, on failure it is removed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: str | Path) -> pa.Table:
+    """Write rows of exactly ``schema``; a missing, extra or mistyped column is an error."""
+    if isinstance(rows, list):
+        odd = {name for row in rows[:1] for name in set(row) ^ set(schema.names)}
+        if odd:
+            raise ValueError(f"{path}: columns {sorted(odd)} do not match the table's schema")
+        table = pa.Table.from_pylist(rows, schema=schema)
+    else:
+        table = rows.select(schema.names).cast(schema)
+    with replacing(path) as part:
+        pq.write_table(table, part, compression="zstd")
+    return table
+
+
+def read(path: str | Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Read a table and check its columns against ``schema``.
+
+    Raises ``UserError`` where the file is missing, is not Parquet or has other columns.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; run the stage that writes it, or mend the path")
+    try:
+        # partitioning=None: a folder named a=b in the path must not become a column
+        table = pq.read_table(path, columns=columns, partitioning=None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path}: not a readable Parquet file ({error}); delete it and rerun the stage"
+        ) from None
+    wanted = [f for f in schema if columns is None or f.name in columns]
+    missing = [f.name for f in wanted if f.name not in table.schema.names]
+    if missing:
+        raise UserError(f"{path}: columns {missing} are missing; was it written by another stage?")
+    return table.select([f.name for f in wanted]).cast(pa.schema(wanted))
