@@ -101,16 +101,25 @@ def answer(backend: Backend, settings: Settings, requests: Sequence[Request]) ->
     return out
 
 
+#: Read by vLLM from the environment; what a user has set there stands.
+VLLM_DEFAULTS = {
+    # With the scheduler in this process, what is batched together depends on the prompts alone
+    # and not on timing: same prompts, same answers.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # CPU build: GiB of key/value cache, and no core left idle for a web server that is not there
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
 class Vllm:
     """The vLLM engine (GPU build, or the CPU build where there is no GPU), in this process."""
 
     def __init__(self, settings: Settings) -> None:
-        # With the scheduler in this process, what is batched together depends on the prompts
-        # alone and not on timing: same prompts, same answers.
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        for name, value in VLLM_DEFAULTS.items():
+            os.environ.setdefault(name, value)
         from vllm import LLM, SamplingParams
 
         options = {} if encoders.device() == "cuda" else {"enforce_eager": True}

@@ -93,10 +93,12 @@ def _connect(path: Path, settings: Settings) -> socket.socket:
             return connection
         path.unlink(missing_ok=True)
         command = [sys.executable, "-m", "ruie.engine", "--socket", str(path)]
+        # the job that happens to come first may be allowed one thread; the engine serves them all
+        free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
         with open(_log(path), "wb") as log:
             server = subprocess.Popen(
                 command + backends.as_arguments(settings), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
+                stderr=log, start_new_session=True, env=free,
             )  # fmt: skip
         cli.log.info("starting the engine; its log is %s", _log(path))
         limit = time.monotonic() + START_SECONDS

@@ -102,7 +102,9 @@ class LanguageModel:
         ).last_hidden_state
         # the hidden state before an answer's token predicts it
         where = [(r, i) for r, p in enumerate(pairs) for i in range(p.start, len(p.ids))]
-        row, position = torch.tensor(where, device=self.device).reshape(-1, 2).unbind(1)
+        row, position = (
+            torch.tensor(where, dtype=torch.long, device=self.device).reshape(-1, 2).unbind(1)
+        )
         states = hidden[row, position - shared - 1].split(PROJECTED_AT_ONCE)
         targets = tokens[row, position - shared].split(PROJECTED_AT_ONCE)
         picked = torch.cat([self._log_p(s, t) for s, t in zip(states, targets, strict=True)])

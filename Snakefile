@@ -1,0 +1,48 @@
+# RUIE as a workflow: each rule calls one stage of the package `ruie`; see README.md.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/scoring.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/retrieval.smk"
+include: "workflow/rules/inference.smk"
+include: "workflow/rules/results.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        tables(),
+        f"{RUN}/report.html",
+
+
+# Targets for a part of the work, by name.
+rule scores:
+    input:
+        f"{RUN}/scores/{config['scoring']['llm']}.parquet",
+
+
+rule retrievers:
+    input:
+        [f"{RUN}/retriever/{system}/model" for system in SYSTEMS if is_trained(system)],
+
+
+rule evaluation:
+    input:
+        tables(),
+
+
+onsuccess:
+    shell("python -m ruie.engine --stop 2> /dev/null")
+
+
+onerror:
+    shell("python -m ruie.engine --stop 2> /dev/null")

@@ -1,0 +1,149 @@
+"""The charts of the report, drawn by matplotlib without a display; same numbers, same bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruie.parquet import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Text and lines; the page puts its own text colour in this one's place, for the dark scheme.
+INK = "#010203"
+#: Told apart by the colour-blind (Okabe and Ito), visible on white and on black.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c8c")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\")
+#: Beyond these numbers a step line gets a running mean, a chart no numbers on its bars.
+MANY_STEPS, MANY_BARS = 40, 28
+#: Names in a row of a legend.
+LEGEND = 5
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Settings of our own, whatever the user's matplotlibrc says."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(
+            {
+                "svg.hashsalt": "ruie",
+                "svg.fonttype": "none",
+                # a system may have a $ in its name
+                "text.parse_math": False,
+                "font.size": 10,
+                "hatch.linewidth": 0.5,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "axes.grid": True,
+                "axes.axisbelow": True,
+                "grid.alpha": 0.15,
+                **dict.fromkeys(
+                    ["text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor",
+                     "xtick.color", "ytick.color", "grid.color"], INK
+                ),
+            }
+        )  # fmt: skip
+        yield
+
+
+def bars(panels: list[tuple[str, pd.DataFrame]]) -> Any:
+    """A figure with a panel below another: (title, numbers), where the numbers have a row for
+    each system and a column for each group of bars."""
+    from matplotlib.figure import Figure
+
+    height = sum(2.6 + 0.22 * -(-len(numbers) // LEGEND) for _, numbers in panels)
+    with style():
+        figure = Figure(figsize=(9, height), layout="constrained")
+        grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for axes, (title, numbers) in zip(grid, panels, strict=True):
+            width = 0.84 / len(numbers)
+            for i, (name, values) in enumerate(numbers.iterrows()):
+                places = [g + (i - (len(numbers) - 1) / 2) * width for g in range(len(values))]
+                colour, hatch = COLOURS[i % len(COLOURS)], HATCHES[i // len(COLOURS) % len(HATCHES)]
+                drawn = axes.bar(
+                    places, values, 0.92 * width, label=name, color=colour, hatch=hatch,
+                    edgecolor=INK, linewidth=0.4,
+                )  # fmt: skip
+                if numbers.size <= MANY_BARS:
+                    texts = ["" if v != v else f"{v:.1f}" for v in values]
+                    axes.bar_label(drawn, texts, padding=1.5, fontsize=8)
+            axes.set_xticks(range(numbers.shape[1]), list(numbers.columns))
+            axes.tick_params(axis="x", length=0)
+            axes.grid(axis="x", visible=False)
+            axes.set_ylabel("average F1 (%)")
+            axes.set_ylim(0, max(1.12 * float(numbers.max().max()), 1.0))
+            axes.set_title(title, loc="left", fontsize=10)
+            axes.legend(
+                loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False, fontsize=9,
+                ncols=min(len(numbers), LEGEND),
+            )  # fmt: skip
+    return figure
+
+
+def curves(training: pd.DataFrame) -> Any:
+    """A figure of one training: loss and accuracy by step; beyond ``MANY_STEPS`` with a running
+    mean over a twentieth of the steps."""
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=(9, 2.7), layout="constrained")
+        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            steps, values = training["step"], training[name].astype(float)
+            many = len(steps) > MANY_STEPS
+            axes.plot(
+                steps, values, color=COLOURS[0], linewidth=0.8 if many else 1.4,
+                alpha=0.35 if many else 1.0, marker=None if many else "o", markersize=3,
+            )  # fmt: skip
+            if many:
+                mean = values.rolling(max(len(steps) // 20, 2), min_periods=1, center=True).mean()
+                axes.plot(steps, mean, color=COLOURS[0], linewidth=1.8)
+            axes.set_xlabel("step")
+            axes.set_title(name, loc="left", fontsize=10)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            if name == "accuracy":
+                axes.set_ylim(-0.03, 1.03)
+            if values.isna().all():
+                axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
+    return figure
+
+
+def render(figure: Any, form: str) -> bytes:
+    """The figure as a ``png`` or ``svg`` file without any date or version in it."""
+    out = io.BytesIO()
+    nothing = ("Software",) if form == "png" else ("Date", "Creator", "Format", "Type")
+    with style():
+        figure.savefig(
+            out, format=form, dpi=150, metadata=dict.fromkeys(nothing), facecolor="white"
+        )
+    return out.getvalue()
+
+
+def save(figure: Any, folder: Path, name: str) -> None:
+    """Write the figure as PNG and SVG."""
+    for form in ("png", "svg"):
+        with replacing(folder / f"{name}.{form}") as part:
+            part.write_bytes(render(figure, form))
+
+
+def inline(figure: Any, name: str, label: str) -> str:
+    """The figure as an svg element of a page: no background, the page's text colour, ids that
+    begin with ``name`` (a page may hold several figures). ``label`` is HTML."""
+    figure.patch.set_visible(False)
+    for axes in figure.axes:
+        axes.patch.set_visible(False)
+    text = render(figure, "svg").decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = text.replace(INK, "currentColor").replace(
+        "<svg", f'<svg role="img" aria-label="{label}"', 1
+    )
+    return text.strip()

@@ -1,0 +1,134 @@
+"""Pooling, batching and encoding with a tiny BERT."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from ruie import encoders, prompt
+from ruie.cli import UserError
+
+TEXTS = [
+    "Alice visited Berlin.",
+    "The president of Peru visited Berlin on Monday with a delegation from Lima.",
+    "Oil",
+    "Rebels attacked the harbour near Aden; three soldiers were killed on Friday.",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.encoder(tmp_path_factory.mktemp("bert"))
+
+
+def by_hand(folder, text, pooling, max_length):
+    """One text alone, so without padding: the mean over its tokens, or the first of them."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(text)["input_ids"]
+    if len(ids) > max_length:
+        ids = [*ids[: max_length - 1], tokenizer.sep_token_id]
+    with torch.no_grad():
+        hidden = AutoModel.from_pretrained(folder)(torch.tensor([ids])).last_hidden_state[0]
+    vector = hidden[0] if pooling == "cls" else hidden.mean(0)
+    return vector.numpy()
+
+
+def test_pool_hidden():
+    hidden = torch.tensor(
+        [[[1.0, 2.0], [3.0, 6.0], [100.0, 100.0]], [[5.0, 5.0]] + [[7.0, 1.0]] * 2]
+    )
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    # row 1: ((1 + 3) / 2, (2 + 6) / 2), the padding unseen; row 2: ((5 + 14) / 3, (5 + 2) / 3)
+    mean = encoders.pool_hidden(hidden, mask, "mean")
+    torch.testing.assert_close(mean, torch.tensor([[2.0, 4.0], [19 / 3, 7 / 3]]))
+    cls = encoders.pool_hidden(hidden, mask, "cls")
+    torch.testing.assert_close(cls, torch.tensor([[1.0, 2.0], [5.0, 5.0]]))
+    empty = encoders.pool_hidden(hidden, torch.zeros(2, 3), "mean")
+    assert empty.tolist() == [[0, 0], [0, 0]]  # no division by zero
+
+
+def test_batches_longest_first_within_the_budget():
+    lengths = [3, 10, 5, 5, 1, 8]
+    # longest first, ties by position: 10 | 8, 5 (2 x 8 = 16 <= 16) | 5, 3, 1 (3 x 5 = 15)
+    assert list(encoders.batches(lengths, 16)) == [[1], [5, 2], [3, 0, 4]]
+    # a text over the budget still gets a batch of its own
+    assert list(encoders.batches(lengths, 1)) == [[1], [5], [2], [3], [0], [4]]
+    assert list(encoders.batches([], 16)) == []
+    assert list(encoders.batches([0, 0], 4)) == [[0, 1]]
+
+
+@pytest.mark.parametrize("budget", [1, 40, 8192])
+@pytest.mark.parametrize("pooling", encoders.POOLINGS)
+def test_encode_equals_one_text_at_a_time(folder, pooling, budget):
+    encoder = encoders.BiEncoder(folder, pooling, normalize=False, max_length=12)
+    vectors, cut = encoder.encode(TEXTS, budget)
+    assert vectors.shape == (4, 32)
+    assert vectors.dtype == np.float32
+    want = np.stack([by_hand(folder, t, pooling, 12) for t in TEXTS])
+    np.testing.assert_allclose(vectors, want, atol=1e-5)
+    longer = [len(encoder.tokenizer(t)["input_ids"]) > 12 for t in TEXTS]
+    assert cut == sum(longer) == 2
+
+
+def test_normalised_vectors_point_the_same_way(folder):
+    plain, _ = encoders.BiEncoder(folder, "mean", False, 512).encode(TEXTS)
+    unit, cut = encoders.BiEncoder(folder, "mean", True, 512).encode(TEXTS)
+    lengths = np.linalg.norm(plain, axis=1, keepdims=True)
+    assert (abs(lengths - 1) > 0.01).all()
+    np.testing.assert_allclose(unit, plain / lengths, atol=1e-6)
+    assert cut == 0
+
+
+def test_nothing_to_encode_is_a_user_error(folder):
+    with pytest.raises(UserError, match="no text"):
+        encoders.BiEncoder(folder, "mean", True, 512).encode([])
+
+
+def test_a_model_that_is_not_there_is_a_user_error_of_one_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
+        encoders.BiEncoder(tmp_path / "none", "mean", True, 512)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_safetensors_are_refused(folder, tmp_path):
+    import shutil
+
+    from transformers import AutoModel
+
+    copy = tmp_path / "pickled"
+    shutil.copytree(folder, copy)
+    (copy / "model.safetensors").unlink()
+    torch.save(AutoModel.from_pretrained(folder).state_dict(), copy / "pytorch_model.bin")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        encoders.BiEncoder(copy, "mean", True, 512)
+
+
+def test_text_forms():
+    e = tiny.sample("a", "Bob lives in Paris.", ("person", "Bob"), ("location", "Paris"))
+    p = argparse.ArgumentParser()
+    encoders.add_text_arguments(p, "query", "demonstration")
+    args = p.parse_args(["--query-prefix", "query: ", "--demonstration-fields", "output", "input"])
+    head = "Task: Named Entity Recognition\nSchema: [person, location]\n"
+    # the query side has no answer unless asked for; the prefix stands once, in front
+    query = encoders.text_form(args, "query", keywords=False)
+    assert query(e) == f"query: {head}Input: Bob lives in Paris."
+    demonstration = encoders.text_form(args, "demonstration", keywords=True)
+    assert demonstration(e) == (
+        "Output: person: Bob; location: Paris.\n"
+        "Input: <Keyword>Bob</Keyword> lives in <Keyword>Paris</Keyword>."
+    )
+    default = encoders.text_form(p.parse_args([]), "demonstration", keywords=False)
+    assert default(e) == prompt.render(e)
+
+
+def test_pairs_are_tokenised_whole(folder):
+    encoder = encoders.BiEncoder(folder, "mean", True, 8)
+    one, two = encoder.tokenizer("Oil", add_special_tokens=False)["input_ids"], 600
+    pair = encoders.tokenize(encoder.tokenizer, ["Oil"], ["Oil " * two])[0]
+    # [CLS] Oil [SEP] Oil x 600 [SEP], nothing cut though the tokenizer's limit is 512
+    assert len(pair) == 3 + len(one) * (1 + two)

@@ -1,0 +1,201 @@
+"""Checked and atomic reading and writing of the tables between stages."""
+
+from __future__ import annotations
+
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from ruie import examples, parquet
+from ruie.cli import UserError
+
+REWARD = {"query_id": "q", "demonstration_id": "d", "reward": 0.5}
+CANDIDATE = {"query_id": "q", "demonstration_id": "d", "rank": 0, "score": 1.5}
+SCHEMAS = [
+    name
+    for name in dir(parquet)
+    if name.isupper() and isinstance(getattr(parquet, name), pa.Schema)
+]
+
+
+def files(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_the_schemas_were_found():
+    assert {"EXAMPLES", "CANDIDATES", "SCORES", "PREDICTIONS", "METRICS", "RESULTS"} <= set(SCHEMAS)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_round_trip_of_no_rows_and_of_nulls(name, tmp_path):
+    schema = getattr(parquet, name)
+    for rows in ([], [dict.fromkeys(schema.names)]):
+        written = parquet.write(rows, schema, tmp_path / "t.parquet")
+        back = parquet.read(tmp_path / "t.parquet", schema)
+        assert back.schema.equals(schema)
+        assert back.to_pylist() == written.to_pylist() == rows
+
+
+def test_round_trip_keeps_any_text(tmp_path, make_example):
+    rows = examples.to_rows([make_example("Zoë — 東京;\n$5 🎉", ("person", "Zoë"))])
+    parquet.write(rows, parquet.EXAMPLES, tmp_path / "t.parquet")
+    assert parquet.read(tmp_path / "t.parquet", parquet.EXAMPLES).to_pylist() == rows
+
+
+def test_same_rows_same_bytes(tmp_path):
+    for name in ("a/x.parquet", "b/y.parquet"):
+        parquet.write([CANDIDATE] * 50, parquet.CANDIDATES, tmp_path / name)
+    assert (tmp_path / "a/x.parquet").read_bytes() == (tmp_path / "b/y.parquet").read_bytes()
+
+
+def test_a_table_is_cast_and_put_in_order(tmp_path):
+    table = pa.table({"reward": [1], "demonstration_id": ["d"], "query_id": ["q"]})
+    parquet.write(table, parquet.REWARDS, tmp_path / "t.parquet")
+    back = pq.read_table(tmp_path / "t.parquet")
+    assert back.schema.names == ["query_id", "demonstration_id", "reward"]
+    assert back.to_pylist() == [{**REWARD, "reward": 1.0}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"query_id": "q", "demonstration_id": "d"},
+        {**REWARD, "extra": 1},
+        {**REWARD, "reward": "high"},
+        {**REWARD, "query_id": 3},
+    ],
+    ids=["missing", "extra", "mistyped number", "mistyped string"],
+)
+def test_a_row_of_another_form_is_an_error(row, tmp_path):
+    with pytest.raises((ValueError, TypeError)):
+        parquet.write([row], parquet.REWARDS, tmp_path / "t.parquet")
+    assert files(tmp_path) == []
+
+
+def test_the_error_names_file_and_columns(tmp_path):
+    with pytest.raises(ValueError, match=r"t\.parquet: columns \['extra', 'reward'\]"):
+        parquet.write(
+            [{"query_id": "q", "demonstration_id": "d", "extra": 1}],
+            parquet.REWARDS,
+            tmp_path / "t.parquet",
+        )
+
+
+def test_every_row_is_checked_not_only_the_first(tmp_path):
+    odd = {"query_id": "q", "oops": 3}
+    with pytest.raises((ValueError, TypeError)):
+        parquet.write([REWARD, odd], parquet.REWARDS, tmp_path / "t.parquet")
+
+
+def test_a_table_lacking_a_column_is_an_error(tmp_path):
+    with pytest.raises((KeyError, ValueError)):
+        parquet.write(pa.table({"query_id": ["q"]}), parquet.REWARDS, tmp_path / "t.parquet")
+    assert files(tmp_path) == []
+
+
+def test_a_table_with_an_extra_column_is_an_error(tmp_path):
+    table = pa.Table.from_pylist([{**REWARD, "extra": 1}])
+    with pytest.raises(ValueError, match="extra"):
+        parquet.write(table, parquet.REWARDS, tmp_path / "t.parquet")
+
+
+def test_a_failed_write_leaves_the_old_table_and_no_half(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    parquet.write([REWARD], parquet.REWARDS, path)
+    before = path.read_bytes()
+
+    def broken(table, where, **_):
+        where.write_bytes(b"PAR1 half a tab")
+        assert files(tmp_path) != ["t.parquet"], "the half is written in place"
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(parquet.pq, "write_table", broken)
+    with pytest.raises(OSError, match="No space"):
+        parquet.write([REWARD, REWARD], parquet.REWARDS, path)
+    assert files(tmp_path) == ["t.parquet"]
+    assert path.read_bytes() == before
+
+
+def test_replacing_removes_the_part_when_interrupted(tmp_path):
+    def interrupted():
+        with parquet.replacing(tmp_path / "new" / "f") as part:
+            part.write_text("half")
+            assert part.parent == tmp_path / "new"  # same file system: the move is atomic
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert files(tmp_path / "new") == []
+
+
+def test_replacing_two_processes_write_apart(tmp_path, monkeypatch):
+    names = []
+    for process in (1, 2):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        with parquet.replacing(tmp_path / "f") as part:
+            part.write_text(str(process))
+            names.append(part.name)
+    assert len(set(names)) == 2
+    assert (tmp_path / "f").read_text() == "2"
+
+
+def one_line(error, *parts):
+    message = str(error.value)
+    assert "\n" not in message
+    for part in parts:
+        assert str(part) in message
+
+
+def test_reading_a_missing_file(tmp_path):
+    with pytest.raises(UserError) as error:
+        parquet.read(tmp_path / "t.parquet", parquet.REWARDS)
+    one_line(error, tmp_path / "t.parquet", "no such file", "run the stage")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"{}", b"PAR1" + bytes(100) + b"PAR1"])
+def test_reading_what_is_not_parquet(content, tmp_path):
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        parquet.read(tmp_path / "t.parquet", parquet.REWARDS)
+    one_line(error, tmp_path / "t.parquet", "not a readable Parquet file", "delete it")
+
+
+def test_reading_a_truncated_table(tmp_path):
+    path = tmp_path / "t.parquet"
+    parquet.write([REWARD], parquet.REWARDS, path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match="not a readable Parquet file"):
+        parquet.read(path, parquet.REWARDS)
+
+
+def test_reading_another_stages_table(tmp_path):
+    path = tmp_path / "t.parquet"
+    parquet.write([CANDIDATE], parquet.CANDIDATES, path)
+    with pytest.raises(UserError) as error:
+        parquet.read(path, parquet.REWARDS)
+    one_line(error, path, "['reward']", "another stage")
+
+
+def test_reading_a_column_of_another_type(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_pylist([{**REWARD, "reward": "high"}]), path)
+    with pytest.raises(UserError) as error:
+        parquet.read(path, parquet.REWARDS)
+    one_line(error, path)
+
+
+def test_reading_some_columns(tmp_path):
+    path = tmp_path / "t.parquet"
+    parquet.write([CANDIDATE], parquet.CANDIDATES, path)
+    table = parquet.read(path, parquet.CANDIDATES, ["score", "query_id"])
+    assert table.to_pylist() == [{"query_id": "q", "score": 1.5}]
+    with pytest.raises(UserError, match="rank"):
+        pq.write_table(table, path)
+        parquet.read(path, parquet.CANDIDATES, ["rank"])
+
+
+def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
+    path = tmp_path / "k=8" / "query_id=x" / "t.parquet"
+    parquet.write([REWARD], parquet.REWARDS, path)
+    assert parquet.read(path, parquet.REWARDS).to_pylist() == [REWARD]

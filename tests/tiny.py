@@ -1,0 +1,179 @@
+"""Tiny random models, samples and subprocesses for the tests. Nothing here is a test.
+
+Every model is built on the fly: hidden width 32, two layers, a fixed seed, safetensors, and a
+tokenizer trained on the few sentences below. Dropout is off, so a training step can be worked out
+again by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+import ruie
+from ruie import examples, parquet, prompt
+from ruie.examples import Annotation, Event, Example, Span
+
+ROOT = Path(ruie.__file__).resolve().parents[1]
+ARCHITECTURES = ("llama", "gemma3", "gpt_neox")
+SENTENCES = [
+    "The president of Peru visited Berlin on Monday with a delegation from Lima.",
+    "Alice Smith works for Acme Corp in Paris and Bob lives in New York City.",
+    "Rebels attacked the harbour near Aden; three soldiers were killed on Friday.",
+    "Oil prices rose after the merger of Shell and BP was announced in London.",
+    "Task: Named Entity Recognition\nSchema: [person, location]\nInput: text\nOutput: None",
+    "Task: Relation Extraction\nSchema: [works for, lives in]\nOutput: works for: Alice, Acme.",
+    *prompt.INSTRUCTIONS.values(),
+]
+
+
+def _encoder_tokenizer() -> Any:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106
+    t.normalizer = normalizers.BertNormalizer()
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    t.train_from_iterator(
+        SENTENCES, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
+    )
+    t.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=t, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
+        sep_token="[SEP]", model_max_length=512,
+    )  # fmt: skip
+
+
+def encoder(folder: Path, classifier: bool = False) -> Path:
+    """A tiny BertModel, or a BertForSequenceClassification with one output."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    tokenizer = _encoder_tokenizer()
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        pad_token_id=0, initializer_range=0.2, num_labels=1,
+    )  # fmt: skip
+    torch.manual_seed(7)
+    model = BertForSequenceClassification(config) if classifier else BertModel(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _causal_tokenizer(bos: bool) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        special_tokens=["<pad>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    t.train_from_iterator(SENTENCES, trainer)
+    if bos:
+        t.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 1)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=t, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        model_max_length=4096,
+    )  # fmt: skip
+
+
+def causal(folder: Path, architecture: str = "llama") -> Path:
+    """A tiny causal language model. The tokenizers of Llama and Gemma write a start token, that
+    of GPT-NeoX writes none; Gemma's first layer sees 16 tokens back, its second all."""
+    import torch
+    from transformers import AutoModelForCausalLM, Gemma3TextConfig, GPTNeoXConfig, LlamaConfig
+
+    tokenizer = _causal_tokenizer(bos=architecture != "gpt_neox")
+    common: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 4096,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.3,
+        "tie_word_embeddings": False,
+    }  # fmt: skip
+    config: Any
+    if architecture == "llama":
+        config = LlamaConfig(**common, num_key_value_heads=2)
+    elif architecture == "gemma3":
+        config = Gemma3TextConfig(
+            **common, num_key_value_heads=2, head_dim=8, sliding_window=16,
+            layer_types=["sliding_attention", "full_attention"], query_pre_attn_scalar=8,
+            final_logit_softcapping=3.0,
+        )  # fmt: skip
+    else:
+        config = GPTNeoXConfig(**common, attention_dropout=0.0, hidden_dropout=0.0)
+    torch.manual_seed(11)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def log_likelihoods(folder: Path, pairs: list[Any]) -> list[float]:
+    """Equation 1 in float64 with the whole model and no cache: one pair after the other."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
+    out = []
+    for p in pairs:
+        with torch.no_grad():
+            logits = model(torch.tensor([p.ids]), use_cache=False).logits[0]
+        log_p = torch.log_softmax(logits, -1)  # row t predicts token t + 1
+        each = [log_p[t - 1, p.ids[t]].item() for t in range(p.start, len(p.ids))]
+        out.append(sum(each) / len(each) if each else 0.0)
+    return out
+
+
+def sample(
+    id: str, text: str, *found: tuple[str, ...], task: str = "NER", dataset: str = "toy",
+    schema: tuple[str, ...] = ("person", "location"), event: tuple[str, str] | None = None,
+) -> Example:  # fmt: skip
+    """An example; ``found`` holds (label, span text, ...), each span at its first place."""
+
+    def span(words: str) -> Span:
+        at = text.index(words)
+        return Span(words, at, at + len(words))
+
+    annotations = tuple(Annotation(label, tuple(map(span, spans))) for label, *spans in found)
+    given = Event(event[0], span(event[1])) if event else None
+    return Example(id, task, dataset, "train", text, schema, annotations, given, f"toy.json#{id}")
+
+
+def write_examples(members: list[Example], path: Path) -> Path:
+    parquet.write(examples.to_rows(members), parquet.EXAMPLES, path)
+    return path
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's environment, with the package on the path and the network left alone."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", **extra}
+
+
+def python(
+    *words: Any, timeout: float = 100, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python words...`` within a time limit and catch what it says."""
+    return subprocess.run(
+        [sys.executable, *map(str, words)], capture_output=True, text=True, timeout=timeout,
+        env=env or environment(),
+    )  # fmt: skip

@@ -1,0 +1,318 @@
+# Reads and checks the configuration and the dataset registry; small helpers of the rules.
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+# `python` in the rules is the one that runs Snakemake, also where its environment is not activated
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+def check(data, schema, name):
+    """One line for the first place where the data departs from its (closed) schema."""
+    rules = json.loads(Path(workflow.basedir, "workflow/schemas", schema).read_text())
+    error = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(rules).iter_errors(data)
+    )
+    if error is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "top level"
+        raise WorkflowError(
+            f"{name}: {where}: {error.message}; see workflow/schemas/{schema}"
+        )
+
+
+check(config, "config.schema.json", "config")
+RUN = f"results/{config['run']}"
+SYSTEMS = config["systems"]
+MODELS = config["models"]
+
+
+def load_registry(path):
+    """The datasets of the run, by name, each with its place on disk."""
+    try:
+        rows = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise WorkflowError(
+            f"datasets.registry {path}: cannot be read: {error}"
+        ) from None
+    check(rows, "registry.schema.json", path)
+    named = {row["name"]: row for row in rows["datasets"]}
+    if len(named) != len(rows["datasets"]):
+        raise WorkflowError(
+            f"{path}: a dataset name occurs twice; names must be unique"
+        )
+    chosen = config["datasets"]["include"] or list(named)
+    unknown = sorted(set(chosen) - set(named))
+    if unknown:
+        raise WorkflowError(
+            f"datasets.include: {unknown} are not in {path}; correct the names"
+        )
+    root = Path(config["datasets"]["root"])
+    missing = [n for n in chosen if not (root / named[n]["path"]).exists()]
+    if missing:
+        raise WorkflowError(
+            f"{root / named[missing[0]]['path']}: no such data folder (dataset {missing[0]}"
+            + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
+            + f"); set datasets.root to where the data lies, or mend the path in {path}"
+        )
+    return {
+        n: {**named[n], "path": str(root / named[n]["path"])}
+        for n in named
+        if n in chosen
+    }
+
+
+DATASETS = load_registry(config["datasets"]["registry"])
+
+
+def split_file(dataset, split):
+    """The file of one split (IE_INSTRUCTIONS keeps each split in a file of its own)."""
+    return str(Path(DATASETS[dataset]["path"], f"{split}.json"))
+
+
+for _name, _row in DATASETS.items():
+    for _split in ["test"] * _row["evaluate"] + ["train"] * _row["train"]:
+        if not Path(split_file(_name, _split)).is_file():
+            raise WorkflowError(
+                f"{split_file(_name, _split)}: no such file (dataset {_name}); provide it or say "
+                f"so in {config['datasets']['registry']}"
+            )
+
+POOL = [name for name, row in DATASETS.items() if row["train"]]
+TRAINING = [name for name in POOL if not DATASETS[name]["held_out"]]
+
+
+def evaluated(held_out):
+    """Datasets whose test sets are answered."""
+    wanted = config["evaluation"]["held_out" if held_out else "held_in"]
+    mine = [
+        n
+        for n, row in DATASETS.items()
+        if row["held_out"] == held_out and row["evaluate"]
+    ]
+    unknown = [] if wanted == "all" else sorted(set(wanted) - set(mine))
+    if unknown:
+        kind = "held_out" if held_out else "held_in"
+        raise WorkflowError(
+            f"evaluation.{kind}: {unknown} are no such datasets of the registry"
+        )
+    return mine if wanted == "all" else [n for n in mine if n in wanted]
+
+
+EVALUATED = {True: evaluated(True), False: evaluated(False)}
+for _place in (
+    "evaluation.llms",
+    "evaluation.systems",
+    "scoring.llm",
+    "reward.model",
+    "retriever.model",
+):
+    _section, _key = _place.split(".")
+    _names = config[_section][_key]
+    for _name in [_names] if isinstance(_names, str) else _names:
+        _known = SYSTEMS if _key == "systems" else MODELS
+        if _name not in _known:
+            raise WorkflowError(
+                f"{_place}: {_name!r} is not defined; use one of {sorted(_known)}"
+            )
+
+
+def is_trained(system):
+    return SYSTEMS[system]["retriever"] == "trained"
+
+
+def flags(**options):
+    """Command-line flags of a stage, in one string: Snakemake compares a rule's params as a set of
+    values, so two flags that swapped their values would go unnoticed as params of their own.
+    """
+    words = []
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)]
+        elif value is not None and value is not False:
+            words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def code(*modules):
+    """Modules of a cheap stage as its inputs: when one changes, the stage runs again."""
+    return [str(Path(workflow.basedir, "ruie", f"{module}.py")) for module in modules]
+
+
+SCORES = f"{RUN}/scores/{config['scoring']['llm']}.parquet"
+ZERO_SHOT = "zero_shot"
+SIDES = {"heldout": True, "heldin": False}
+
+
+# Models
+def model(name):
+    """The folder of a model: the user's own path, or what the rule `model` makes."""
+    path = MODELS[name].get("path")
+    if path is None:
+        return f"models/{name}"
+    if not Path(path, "config.json").is_file():
+        raise WorkflowError(
+            f"models.{name}.path: {path} holds no model (no config.json); mend it"
+        )
+    return path
+
+
+def dtype(name):
+    return MODELS[name].get("dtype", "bfloat16")
+
+
+# Scoring
+def index_ranges():
+    """Retrieval ranges that BM25 needs an index for."""
+    used = [SYSTEMS[s] for s in config["evaluation"]["systems"]]
+    wanted = {s["range"] for s in used if s["retriever"] == "bm25"}
+    return [
+        r
+        for r in ("mixed", "task", "dataset")
+        if r in wanted | {config["candidates"]["range"]}
+    ]
+
+
+# Training
+def launch():
+    """`accelerate launch` with the devices of the config; CPU where there is no GPU."""
+    processes = config["training"]["processes"]
+    return f"accelerate launch --num_processes {processes} --num_machines 1 --dynamo_backend no" f" --mixed_precision {config['training']['mixed_precision']}" + (
+        " --multi_gpu" if processes > 1 and not config["training"]["cpu"] else ""
+    ) + (
+        " --cpu" if config["training"]["cpu"] else ""
+    )
+
+
+def variant(system):
+    """The reward model of a trained system: with keyword tags or on plain text (Table 6)."""
+    return "keywords" if SYSTEMS[system]["keywords"] else "plain"
+
+
+def hyperparameters(section):
+    """Table 9's column of a training, and what else it takes."""
+    c = config[section]
+    names = "steps batch_size learning_rate warmup_steps positives last negatives max_length".split()
+    return {name: c[name] for name in names} | {
+        "mixed_precision": config["training"]["mixed_precision"],
+        "query_fields": c["query_fields"],
+        "demonstration_fields": c["demonstration_fields"],
+    }
+
+
+# Retrieval
+def encoder(system):
+    """Folder of a dense system's bi-encoder."""
+    if is_trained(system):
+        return f"{RUN}/retriever/{system}/model"
+    return model(SYSTEMS[system]["model"])
+
+
+def encoder_settings(system):
+    """How a dense system turns samples into vectors: its own entry, or the training's settings."""
+    source = config["retriever"] if is_trained(system) else SYSTEMS[system]
+    return {name: source[name] for name in ("pooling", "max_length")} | {
+        "no_normalize": not source["normalize"]
+    }
+
+
+def texts(system, side):
+    """Fields and prefix of a side's text."""
+    source = config["retriever"] if is_trained(system) else SYSTEMS[system]
+    return {name: source[name] for name in (f"{side}_fields", f"{side}_prefix")}
+
+
+def retriever_inputs(w):
+    """What a system needs besides queries and pool, by the flag that names it."""
+    kind = SYSTEMS[w.system]["retriever"]
+    if kind == "bm25":
+        return {"index": f"{RUN}/bm25"}
+    if kind in ("dense", "trained"):
+        return {
+            "model": encoder(w.system),
+            "vectors": f"{RUN}/vectors/{w.system}.parquet",
+        }
+    return {}
+
+
+def retriever_flags(w):
+    system = SYSTEMS[w.system]
+    kind = "dense" if is_trained(w.system) else system["retriever"]
+    own = {"random": {"seed": config["seed"]}}.get(kind, {})
+    if kind == "bm25":
+        own = {name: config["candidates"][name] for name in ("k1", "b")}
+    if kind == "dense":
+        own = encoder_settings(w.system) | texts(w.system, "query")
+    return flags(
+        retriever=kind,
+        range=system["range"],
+        depth=config["evaluation"]["depth"],
+        **own,
+    )
+
+
+# Inference
+def generation(w):
+    """Flags of the language model (Appendix B)."""
+    entry, c = MODELS[w.llm], config["inference"]
+    return flags(
+        version="infer-1",
+        system=w.get("system", ZERO_SHOT),
+        llm=w.llm,
+        k=w.get("k", 0),
+        backend=c["backend"],
+        engine=c["engine"],
+        dtype=dtype(w.llm),
+        max_input=c["max_input"],
+        max_new=c["max_new"],
+        stop=c["stop"],
+        chat=entry.get("chat", False),
+        seed=config["seed"],
+    )
+
+
+# Results
+def tables():
+    """The result tables that the registry has datasets for."""
+    return [
+        f"{RUN}/tables/{side}.parquet"
+        for side, held in SIDES.items()
+        if EVALUATED[held]
+    ]
+
+
+def runs(held_out):
+    """system/llm/k/dataset of every run on one side of the registry."""
+    c = config["evaluation"]
+    for llm in c["llms"]:
+        for dataset in EVALUATED[held_out]:
+            if c["zero_shot"]:
+                yield f"{ZERO_SHOT}/{llm}/k0/{dataset}"
+            for k in c["k"]:
+                for system in c["systems"]:
+                    yield f"{system}/{llm}/k{k}/{dataset}"
+
+
+def predictions():
+    return [
+        f"{RUN}/predictions/{run}.parquet"
+        for held in (True, False)
+        for run in runs(held)
+    ]
+
+
+wildcard_constraints:
+    dataset="[^/]+",
+    system="[^/]+",
+    llm="[^/]+",
+    k=r"\d+",
+    shard=r"\d+",
+    split="train|dev|test",
+    variant="keywords|plain",

@@ -1,0 +1,87 @@
+# Datasets into the normalised form, the candidate pool, and the queries (section 4.1).
+rule normalize:
+    input:
+        data=lambda w: split_file(w.dataset, w.split),
+        code=code("normalize", "readers/__init__", "readers/ie_instructions", "prompt"),
+    output:
+        data=f"{RUN}/data/{{dataset}}/{{split}}.parquet",
+        report=f"{RUN}/data/{{dataset}}/{{split}}.report.parquet",
+    log:
+        f"{RUN}/logs/normalize/{{dataset}}-{{split}}.log",
+    # bad data must show itself before any long work begins
+    priority: 100
+    group:
+        "data"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        flags=lambda w: flags(
+            format=DATASETS[w.dataset]["format"],
+            task=DATASETS[w.dataset]["task"],
+            input=DATASETS[w.dataset]["path"],
+            split=w.split,
+            dataset=w.dataset,
+            repair=DATASETS[w.dataset]["repair"],
+        ),
+    shell:
+        "python -m ruie.normalize {params.flags} --out {output.data} --report {output.report}"
+        " > {log} 2>&1"
+
+
+rule pool:
+    input:
+        data=[f"{RUN}/data/{dataset}/train.parquet" for dataset in POOL],
+        code=code("sample"),
+    output:
+        f"{RUN}/pool.parquet",
+    log:
+        f"{RUN}/logs/pool.log",
+    params:
+        flags=flags(limit=config["candidates"]["pool_per_dataset"], seed=config["seed"]),
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "python -m ruie.sample --input {input.data} {params.flags} --out {output} > {log} 2>&1"
+
+
+rule training_queries:
+    input:
+        data=[f"{RUN}/data/{dataset}/train.parquet" for dataset in TRAINING],
+        code=code("sample"),
+    output:
+        f"{RUN}/queries.parquet",
+    log:
+        f"{RUN}/logs/training_queries.log",
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        flags=flags(
+            limit=config["candidates"]["queries_per_dataset"], seed=config["seed"]
+        ),
+    shell:
+        "python -m ruie.sample --input {input.data} {params.flags} --out {output} > {log} 2>&1"
+
+
+rule test_queries:
+    input:
+        data=f"{RUN}/data/{{dataset}}/test.parquet",
+        code=code("sample"),
+    output:
+        f"{RUN}/test/{{dataset}}.parquet",
+    log:
+        f"{RUN}/logs/test_queries/{{dataset}}.log",
+    priority: 100
+    group:
+        "data"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        flags=flags(
+            limit=config["evaluation"]["queries_per_dataset"], seed=config["seed"]
+        ),
+    shell:
+        "python -m ruie.sample --input {input.data} {params.flags} --out {output} > {log} 2>&1"

@@ -1,0 +1,52 @@
+# Answers of a language model with k demonstrations, for one dataset at a time (section 3.1).
+ruleorder: infer_zero_shot > infer
+
+
+rule infer:
+    input:
+        demonstrations=f"{RUN}/demonstrations/{{system}}/{{dataset}}.parquet",
+        queries=f"{RUN}/test/{{dataset}}.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=lambda w: model(w.llm),
+    output:
+        f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+    log:
+        f"{RUN}/logs/infer/{{system}}/{{llm}}/k{{k}}/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/infer/{{system}}/{{llm}}/k{{k}}/{{dataset}}.tsv"
+    group:
+        "infer"
+    threads: 1 if config["inference"]["engine"] == "shared" else 16
+    resources:
+        mem_mb=lambda w, attempt: 16000 * attempt,
+        runtime=lambda w, attempt: 240 * attempt,
+        gpu=1,
+    params:
+        flags=generation,
+    shell:
+        "python -m ruie.infer --demonstrations {input.demonstrations} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model} {params.flags} --out {output} > {log} 2>&1"
+
+
+rule infer_zero_shot:
+    input:
+        queries=f"{RUN}/test/{{dataset}}.parquet",
+        model=lambda w: model(w.llm),
+    output:
+        f"{RUN}/predictions/{ZERO_SHOT}/{{llm}}/k0/{{dataset}}.parquet",
+    log:
+        f"{RUN}/logs/infer/{ZERO_SHOT}/{{llm}}/k0/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/infer/{ZERO_SHOT}/{{llm}}/k0/{{dataset}}.tsv"
+    group:
+        "infer"
+    threads: 1 if config["inference"]["engine"] == "shared" else 16
+    resources:
+        mem_mb=lambda w, attempt: 16000 * attempt,
+        runtime=lambda w, attempt: 240 * attempt,
+        gpu=1,
+    params:
+        flags=generation,
+    shell:
+        "python -m ruie.infer --queries {input.queries} --model {input.model} {params.flags}"
+        " --out {output} > {log} 2>&1"

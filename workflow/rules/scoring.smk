@@ -1,0 +1,101 @@
+# BM25 candidates of the training queries, and the language model's preference (section 3.2).
+rule bm25_index:
+    input:
+        pool=f"{RUN}/pool.parquet",
+        code=code("bm25", "ranking"),
+    output:
+        directory(f"{RUN}/bm25"),
+    log:
+        f"{RUN}/logs/bm25_index.log",
+    benchmark:
+        f"{RUN}/logs/bm25_index.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        flags=flags(ranges=index_ranges()),
+    shell:
+        "python -m ruie.bm25 --pool {input.pool} {params.flags} --out {output} > {log} 2>&1"
+
+
+rule candidates:
+    input:
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        index=f"{RUN}/bm25",
+        code=code("retrieve", "bm25", "ranking"),
+    output:
+        f"{RUN}/candidates.parquet",
+    log:
+        f"{RUN}/logs/candidates.log",
+    benchmark:
+        f"{RUN}/logs/candidates.tsv"
+    threads: 4
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        flags=flags(
+            retriever="bm25",
+            range=config["candidates"]["range"],
+            depth=config["candidates"]["k"],
+            k1=config["candidates"]["k1"],
+            b=config["candidates"]["b"],
+        ),
+    shell:
+        "python -m ruie.retrieve --queries {input.queries} --pool {input.pool} --index {input.index}"
+        " {params.flags} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule score:
+    input:
+        candidates=f"{RUN}/candidates.parquet",
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=lambda w: model(w.llm),
+    output:
+        f"{RUN}/scores/{{llm}}/{{shard}}.parquet",
+    log:
+        f"{RUN}/logs/score/{{llm}}-{{shard}}.log",
+    benchmark:
+        f"{RUN}/logs/score/{{llm}}-{{shard}}.tsv"
+    threads: 16
+    resources:
+        mem_mb=lambda w, attempt: 32000 * attempt,
+        runtime=lambda w, attempt: 1440 * attempt,
+        gpu=1,
+        # a resource and no parameter: it changes the speed alone and is no reason to score again
+        batch_tokens=config["scoring"]["batch_tokens"],
+    params:
+        flags=lambda w: flags(
+            version="score-1",
+            dtype=dtype(w.llm),
+            max_length=config["scoring"]["max_length"],
+            shard=w.shard,
+            shards=config["scoring"]["shards"],
+        ),
+    shell:
+        "python -m ruie.score --candidates {input.candidates} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model} {params.flags}"
+        " --batch-tokens {resources.batch_tokens}"
+        " --out {output} > {log} 2>&1"
+
+
+rule gather:
+    input:
+        candidates=f"{RUN}/candidates.parquet",
+        shards=[
+            f"{RUN}/scores/{{llm}}/{shard}.parquet"
+            for shard in range(config["scoring"]["shards"])
+        ],
+        code=code("gather"),
+    output:
+        f"{RUN}/scores/{{llm}}.parquet",
+    log:
+        f"{RUN}/logs/gather/{{llm}}.log",
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    shell:
+        "python -m ruie.gather --candidates {input.candidates} --shards {input.shards}"
+        " --out {output} > {log} 2>&1"

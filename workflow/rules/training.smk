@@ -1,0 +1,111 @@
+# Reward model and retriever (sections 3.3 and 3.4), through Accelerate.
+
+
+rule train_reward:
+    input:
+        scores=SCORES,
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=model(config["reward"]["model"]),
+    output:
+        model=directory(f"{RUN}/reward/{{variant}}/model"),
+        log=f"{RUN}/reward/{{variant}}/training.parquet",
+    log:
+        f"{RUN}/logs/train_reward/{{variant}}.log",
+    benchmark:
+        f"{RUN}/logs/train_reward/{{variant}}.tsv"
+    threads: 16
+    resources:
+        mem_mb=lambda w, attempt: 32000 * attempt,
+        runtime=lambda w, attempt: 1440 * attempt,
+        gpu=config["training"]["processes"],
+    params:
+        launch=launch(),
+        flags=lambda w: flags(
+            version="train-1",
+            seed=config["seed"],
+            no_keywords=w.variant == "plain",
+            **hyperparameters("reward"),
+        ),
+    shell:
+        "{params.launch} --num_cpu_threads_per_process {threads} -m ruie.train_reward"
+        " --scores {input.scores} --queries {input.queries} --pool {input.pool}"
+        " --model {input.model} {params.flags} --log {output.log} --out {output.model}"
+        " > {log} 2>&1"
+
+
+rule score_reward:
+    input:
+        scores=SCORES,
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=f"{RUN}/reward/{{variant}}/model",
+    output:
+        f"{RUN}/rewards/{{variant}}.parquet",
+    log:
+        f"{RUN}/logs/score_reward/{{variant}}.log",
+    benchmark:
+        f"{RUN}/logs/score_reward/{{variant}}.tsv"
+    threads: 16
+    resources:
+        mem_mb=16000,
+        runtime=lambda w, attempt: 720 * attempt,
+        gpu=1,
+    params:
+        flags=lambda w: flags(
+            version="reward-1",
+            no_keywords=w.variant == "plain",
+            max_length=config["reward"]["max_length"],
+            query_fields=config["reward"]["query_fields"],
+            demonstration_fields=config["reward"]["demonstration_fields"],
+        ),
+    shell:
+        "python -m ruie.score_reward --scores {input.scores} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model} {params.flags} --out {output} > {log} 2>&1"
+
+
+rule train_retriever:
+    input:
+        scores=SCORES,
+        rewards=lambda w: (
+            [f"{RUN}/rewards/{variant(w.system)}.parquet"]
+            if SYSTEMS[w.system]["reward"]
+            else []
+        ),
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=model(config["retriever"]["model"]),
+    output:
+        model=directory(f"{RUN}/retriever/{{system}}/model"),
+        log=f"{RUN}/retriever/{{system}}/training.parquet",
+    log:
+        f"{RUN}/logs/train_retriever/{{system}}.log",
+    benchmark:
+        f"{RUN}/logs/train_retriever/{{system}}.tsv"
+    threads: 16
+    resources:
+        mem_mb=lambda w, attempt: 32000 * attempt,
+        runtime=lambda w, attempt: 1440 * attempt,
+        gpu=config["training"]["processes"],
+    params:
+        launch=launch(),
+        # the folder is named by its flag where there is one: none teaches by the LLM's scores
+        rewards=lambda w, input: flags(rewards=input.get("rewards") or None),
+        flags=lambda w: flags(
+            version="train-1",
+            seed=config["seed"],
+            no_keywords=not SYSTEMS[w.system]["keywords"],
+            no_distill=not SYSTEMS[w.system]["distill"],
+            no_normalize=not config["retriever"]["normalize"],
+            pooling=config["retriever"]["pooling"],
+            alpha=config["retriever"]["alpha"],
+            tau=config["retriever"]["tau"],
+            query_prefix=config["retriever"]["query_prefix"],
+            demonstration_prefix=config["retriever"]["demonstration_prefix"],
+            **hyperparameters("retriever"),
+        ),
+    shell:
+        "{params.launch} --num_cpu_threads_per_process {threads} -m ruie.train_retriever"
+        " --scores {input.scores} {params.rewards} --queries {input.queries} --pool {input.pool}"
+        " --model {input.model} {params.flags} --log {output.log} --out {output.model}"
+        " > {log} 2>&1"
