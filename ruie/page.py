@@ -40,6 +40,7 @@ thead th.number { white-space: normal; }
 th small { display: block; font-weight: 400; white-space: nowrap; }
 tbody th { font-weight: 500; white-space: nowrap; position: sticky; left: 0;
   background: var(--paper); }
+tbody td:first-child { white-space: nowrap; }
 th.number, td.number { text-align: right; white-space: nowrap; }
 th.group { text-align: center; }
 th.first, td.first { border-left: 1px solid var(--line); }

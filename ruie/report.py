@@ -156,7 +156,7 @@ def inference_section(predictions: pd.DataFrame, order: list[str]) -> Html:
             [
                 *names,
                 len(part),
-                part["dataset"].nunique(),
+                len(part[["task", "dataset"]].drop_duplicates()),
                 float(part["prompt_tokens"].mean()),
                 float(part["completion_tokens"].mean()),
                 int(part["completion_tokens"].sum()),
@@ -168,7 +168,7 @@ def inference_section(predictions: pd.DataFrame, order: list[str]) -> Html:
     rows.sort(key=lambda r: (r[0], r[1], order.index(str(r[2]))))
     headers = [
         "LLM", "k", "System", "Answers", "Datasets", "Prompt tokens, mean",
-        "Completion tokens, mean", "all", "Demonstrations dropped", "Finish reasons", "Errors",
+        "Completion tokens, mean", "in all", "Demonstrations dropped", "Finish reasons", "Errors",
     ]  # fmt: skip
     text = (
         "A demonstration is dropped where the prompt would be too long. The finish reason "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ruie.examples import Annotation, Event, Example, Span
 
 #: Real data and the paper, where the checkout has them beside it.

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ruie import cli
 
 ROOT = Path(cli.__file__).resolve().parents[1]

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tiny
+
 from ruie import encode, encoders, parquet, retrieve
 from ruie.cli import UserError
 from ruie.ranking import Pool

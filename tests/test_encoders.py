@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+
 from ruie import encoders, prompt
 from ruie.cli import UserError
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruie import examples, parquet
 from ruie.examples import Annotation, Event, Example, Span
 

@@ -1,41 +1,90 @@
-"""Keyword tags: each gold span once, overlaps as one, and the text comes back."""
+"""Keyword tags around gold spans."""
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import sample
 
 from ruie.examples import Span
 from ruie.keywords import keyword_spans, tag, untag
 
-texts = st.text(alphabet=st.characters(exclude_characters="<>"), max_size=60)
+
+def spans_of(text, *bounds):
+    return [Span(text[a:b], a, b) for a, b in bounds]
 
 
-def test_nested_overlapping_and_repeated_spans() -> None:
-    text = "Bank of England, $50 and C++"
-    spans = [Span("", 0, 15), Span("", 8, 15), Span("", 13, 20), Span("", 25, 28), Span("", 25, 28)]
-    assert tag(text, spans) == (
-        "<Keyword>Bank of England, $50</Keyword> and <Keyword>C++</Keyword>"
+@pytest.mark.parametrize(
+    ("bounds", "tagged"),
+    [
+        ([], "New York City Hall"),
+        ([(0, 8)], "<Keyword>New York</Keyword> City Hall"),
+        ([(9, 13), (0, 8)], "<Keyword>New York</Keyword> <Keyword>City</Keyword> Hall"),
+        ([(0, 8), (0, 8)], "<Keyword>New York</Keyword> City Hall"),
+        # nested: New York City in New York City Hall; one pair covers the union
+        ([(0, 13), (0, 18)], "<Keyword>New York City Hall</Keyword>"),
+        ([(0, 18), (4, 8)], "<Keyword>New York City Hall</Keyword>"),
+        # partial overlap: [0, 8) and [4, 13) make [0, 13)
+        ([(0, 8), (4, 13)], "<Keyword>New York City</Keyword> Hall"),
+        # a long span, one inside it, then one that overlaps only the long one
+        ([(0, 13), (4, 8), (9, 18)], "<Keyword>New York City Hall</Keyword>"),
+        # adjacent spans stay apart
+        ([(0, 3), (3, 8)], "<Keyword>New</Keyword><Keyword> York</Keyword> City Hall"),
+        ([(14, 18)], "New York City <Keyword>Hall</Keyword>"),
+    ],
+)
+def test_tag(bounds, tagged):
+    text = "New York City Hall"
+    assert tag(text, spans_of(text, *bounds)) == tagged
+
+
+def test_spans_of_every_task(make_example, ner):
+    assert [s.text for s in keyword_spans(ner)] == ["Alice", "Paris"]
+    re_example = make_example(
+        "Anna runs Acme.", ("work for", "Anna", "Acme"), task="RE", schema=("work for",)
     )
-
-
-def test_touching_spans_stay_two() -> None:
-    assert tag("ab", [Span("a", 0, 1), Span("b", 1, 2)]) == (
-        "<Keyword>a</Keyword><Keyword>b</Keyword>"
+    assert [s.text for s in keyword_spans(re_example)] == ["Anna", "Acme"]
+    eea = make_example(
+        "Bombs fell.", ("weapon", "Bombs"), task="EEA", schema=("weapon",), event=("attack", "fell")
     )
+    assert [s.text for s in keyword_spans(eea)] == ["Bombs", "fell"]
+    assert keyword_spans(make_example("Nothing.")) == []
 
 
-def test_an_events_trigger_is_tagged_with_its_arguments() -> None:
-    e = sample("1", "Bo fled Faro", ("who", "Bo"), task="EEA", schema=("who",),
-               event=("flight", "fled"))  # fmt: skip
-    assert tag(e.text, keyword_spans(e)) == ("<Keyword>Bo</Keyword> <Keyword>fled</Keyword> Faro")
+@st.composite
+def _tagged(draw):
+    text = draw(st.text(min_size=1, max_size=40))
+    bound = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))
+    bounds = [sorted(b) for b in draw(st.lists(bound, max_size=8)) if b[0] != b[1]]
+    return text, spans_of(text, *bounds)
 
 
-@given(texts, st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8))
-def test_untag_gives_the_text_back(text: str, ends: list[tuple[int, int]]) -> None:
-    inside = [(min(a, b), min(max(a, b), len(text))) for a, b in ends]
-    spans = [Span(text[a:b], a, b) for a, b in inside if a < b]
-    tagged = tag(text, spans)
-    assert untag(tagged) == text
-    assert tagged.count("<Keyword>") == tagged.count("</Keyword>") <= len(spans)
+@given(_tagged())
+def test_untag_gives_the_text_back(case):
+    text, spans = case
+    assert untag(tag(text, spans)) == text
+
+
+@given(_tagged())
+def test_each_character_of_a_span_is_inside_one_pair(case):
+    text, spans = case
+    pieces = re.split(r"(</?Keyword>)", tag(text, spans))
+    # tags alternate: every opening is closed before the next one opens
+    tags = [p for p in pieces if p in ("<Keyword>", "</Keyword>")]
+    assert tags == ["<Keyword>", "</Keyword>"] * (len(tags) // 2)
+    at, inside, covered = 0, False, set()
+    for piece in pieces:
+        if piece in tags:
+            inside = piece == "<Keyword>"
+        else:
+            covered |= set(range(at, at + len(piece))) if inside else set()
+            at += len(piece)
+    assert covered == {i for s in spans for i in range(s.start, s.end)}
+
+
+@given(_tagged())
+def test_the_order_of_spans_does_not_matter(case):
+    text, spans = case
+    assert tag(text, spans) == tag(text, reversed(spans)) == tag(text, spans + spans)

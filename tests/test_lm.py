@@ -6,6 +6,7 @@ import math
 
 import pytest
 import tiny
+
 from ruie import prompt
 from ruie.lm import LanguageModel, Pair, _common_prefix
 
@@ -80,20 +81,19 @@ def test_more_answer_tokens_than_are_projected_at_once(folder, model):
 
 def test_tokens_split_where_the_context_ends(model):
     contexts = [f"{INSTRUCTION}\n\n{q}" for q in QUERIES]
-    for context, answer, pair in zip(contexts, ANSWERS, model.pairs(contexts, ANSWERS)):
+    for context, answer, pair in zip(
+        contexts, ANSWERS, model.pairs(contexts, ANSWERS), strict=True
+    ):
         head, tail = (model.tokenizer.decode(ids, skip_special_tokens=True)
                       for ids in (pair.ids[: pair.start], pair.ids[pair.start :]))  # fmt: skip
         assert (head, tail) == (context, answer)
 
 
 def test_a_token_across_the_border_counts_to_the_answer(model):
-    """ "Ber" + "lin": the tokenizer may well cut elsewhere, but no answer character is lost."""
-    context, answer = "The president of Peru visited Ber", "lin on Monday."
-    pair = model.pairs([context], [answer])[0]
-    tail = model.tokenizer.decode(pair.ids[pair.start :])
-    assert tail.endswith(answer)
-    cut = model.tokenizer.decode(pair.ids[pair.start + 1 :])
-    assert len(cut) < len(answer)  # and no whole token of the context is counted
+    # " entities" is one token, half of it context
+    assert len(model.tokenizer.tokenize(" entities")) == 1
+    pair = model.pairs(["Extract all ent"], ["ities are present"])[0]
+    assert model.tokenizer.decode(pair.ids[pair.start :]) == " entities are present"
 
 
 def test_an_empty_context_still_leaves_a_token_to_predict_from(folder, model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from ruie.losses import contrastive_loss, distillation_loss, reward_loss
 
 

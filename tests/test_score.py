@@ -6,6 +6,7 @@ import math
 
 import pytest
 import tiny
+
 from ruie import parquet, prompt, score
 from ruie.cli import UserError
 from ruie.lm import LanguageModel

@@ -15,6 +15,7 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads only slow such small models down
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import ruie
@@ -50,10 +51,8 @@ def _encoder_tokenizer() -> Any:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=t, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
-        sep_token="[SEP]", model_max_length=512,
-    )  # fmt: skip
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), special, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=t, model_max_length=512, **names)
 
 
 def encoder(folder: Path, classifier: bool = False) -> Path:
@@ -67,6 +66,7 @@ def encoder(folder: Path, classifier: bool = False) -> Path:
         intermediate_size=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         pad_token_id=0, initializer_range=0.2, num_labels=1,
     )  # fmt: skip
+    torch.set_num_threads(1)
     torch.manual_seed(7)
     model = BertForSequenceClassification(config) if classifier else BertModel(config)
     model.save_pretrained(folder)
@@ -81,9 +81,10 @@ def _causal_tokenizer(bos: bool) -> Any:
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     t.decoder = decoders.ByteLevel()
+    special = ["<pad>", "<s>", "</s>"]
     trainer = trainers.BpeTrainer(
         vocab_size=500,
-        special_tokens=["<pad>", "<s>", "</s>"],
+        special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     t.train_from_iterator(SENTENCES, trainer)
@@ -91,10 +92,8 @@ def _causal_tokenizer(bos: bool) -> Any:
         t.post_processor = processors.TemplateProcessing(
             single="<s> $A", special_tokens=[("<s>", 1)]
         )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=t, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-        model_max_length=4096,
-    )  # fmt: skip
+    names = dict(zip(("pad_token", "bos_token", "eos_token"), special, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=t, model_max_length=4096, **names)
 
 
 def causal(folder: Path, architecture: str = "llama") -> Path:
@@ -121,6 +120,7 @@ def causal(folder: Path, architecture: str = "llama") -> Path:
         )  # fmt: skip
     else:
         config = GPTNeoXConfig(**common, attention_dropout=0.0, hidden_dropout=0.0)
+    torch.set_num_threads(1)
     torch.manual_seed(11)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -171,15 +171,16 @@ def test_one_dataset_can_be_evaluated_by_name(project: Project) -> None:
     assert (row.system, row.llm, row.k, row.dataset, row.n) == ("ruie", "tiny-lm", 1, "film", 3)
 
 
-def test_rendered_flags_are_what_each_stage_reads(tmp_path: Path) -> None:
+def test_rendered_flags_are_what_each_stage_reads() -> None:
     """Every command of the demo's plan passes its own stage's parser."""
-    printed = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "snakemake", "-n", "-p", "--forceall", "--cores", "2",
          "--configfile", "workflow/demo.yaml"],
         cwd=ROOT, text=True, capture_output=True, timeout=300, check=True,
-    ).stdout  # fmt: skip
+    )  # fmt: skip
+    printed = done.stdout + done.stderr
     commands = re.findall(
-        r"^ *(?:python|accelerate launch) .*?-m ruie\.(\w+) (.*?) > ", printed, re.M
+        r"^Shell command: (?:python|accelerate launch) .*?-m ruie\.(\w+) (.*?) > ", printed, re.M
     )
     assert {stage for stage, _ in commands} == {
         "models", "normalize", "sample", "bm25", "retrieve", "score", "gather", "train_reward",

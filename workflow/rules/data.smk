@@ -37,11 +37,11 @@ rule pool:
         f"{RUN}/pool.parquet",
     log:
         f"{RUN}/logs/pool.log",
-    params:
-        flags=flags(limit=config["candidates"]["pool_per_dataset"], seed=config["seed"]),
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        flags=flags(limit=config["candidates"]["pool_per_dataset"], seed=config["seed"]),
     shell:
         "python -m ruie.sample --input {input.data} {params.flags} --out {output} > {log} 2>&1"
 

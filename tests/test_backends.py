@@ -1,0 +1,208 @@
+"""The transformers back end on a tiny Llama: greedy, stop strings, and the input budget."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+
+from ruie import backends, cli, prompt
+from ruie.backends import Request, Settings
+
+PROMPTS = [
+    "The president of Peru visited",
+    "Oil",
+    "Alice Smith works for Acme Corp in Paris and Bob lives in New York City. " * 4,
+    "Rebels attacked the harbour near",
+]
+NEW = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.causal(tmp_path_factory.mktemp("llama"))
+
+
+def settings(folder, **more):
+    more = {"dtype": "float32", "max_new": NEW, "stop": (), **more}
+    return Settings("transformers", str(folder), **more)
+
+
+@pytest.fixture(scope="module")
+def plain(folder):
+    return backends.load(settings(folder))
+
+
+@pytest.fixture(scope="module")
+def ids(plain):
+    return [plain.tokenizer(p)["input_ids"] for p in PROMPTS]
+
+
+def generated(backend, ids):
+    """What ``model.generate`` alone makes of one prompt: no batch, no padding."""
+    import torch
+
+    tokens = torch.tensor([ids])
+    out = backend.model.generate(
+        tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=NEW, do_sample=False
+    )
+    return out[0, len(ids) :].tolist()
+
+
+@pytest.fixture(scope="module")
+def alone(plain, ids):
+    return [generated(plain, i) for i in ids]
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 30, 8192])
+def test_batches_equal_generate_one_by_one(folder, ids, alone, batch_tokens):
+    backend = backends.Transformers(settings(folder), batch_tokens)
+    want = [(backend.tokenizer.decode(a), NEW, "length") for a in alone]
+    assert backend.generate(ids) == want
+    assert len({text for text, _, _ in want}) == len(PROMPTS)  # the prompts matter
+
+
+def test_nothing_asked_nothing_answered(plain):
+    assert plain.generate([]) == []
+
+
+def test_greedy_is_the_most_likely_token_each_time(plain, ids, alone):
+    """Without ``generate``: the whole sequence anew for each token."""
+    import torch
+
+    for start, new in zip(ids, alone, strict=True):
+        so_far = list(start)
+        for token in new:
+            with torch.no_grad():
+                logits = plain.model(torch.tensor([so_far]), use_cache=False).logits[0, -1]
+            assert token == logits.argmax().item()
+            so_far.append(token)
+
+
+def first_with(backend, tokens, what):
+    """How many tokens it takes until their text holds ``what``."""
+    return next(n for n in range(len(tokens) + 1) if what in backend.tokenizer.decode(tokens[:n]))
+
+
+def test_text_ends_before_the_first_stop_string(folder, plain, ids, alone):
+    texts = [plain.tokenizer.decode(a) for a in alone]
+    middle = plain.tokenizer.decode(alone[0][5:7])  # stops prompt 0 somewhere in its middle
+    assert middle in texts[0]
+    assert not all(middle in t for t in texts), "the others should run on"
+    backend = backends.load(settings(folder, stop=("never seen", middle)))
+    for (text, n, reason), whole, tokens in zip(backend.generate(ids), texts, alone, strict=True):
+        if middle in whole:
+            assert text == whole[: whole.index(middle)]
+            assert (n, reason) == (first_with(plain, tokens, middle), "stop")
+        else:
+            assert (text, n, reason) == (whole, NEW, "length")
+
+
+@pytest.fixture
+def with_ends(folder, alone):
+    """A back end whose model takes what prompt 0 says fifth for an end of text; ``where`` says
+    whether the tokenizer knows, or the generation configuration alone."""
+
+    def make(where):
+        backend = backends.load(settings(folder))
+        token = alone[0][4]
+        if where == "tokenizer":
+            backend.tokenizer.eos_token = backend.tokenizer.convert_ids_to_tokens(token)
+            backend.model.generation_config.eos_token_id = token
+        else:  # like Llama 3 and Gemma, whose chats end in a token of their own
+            backend.model.generation_config.eos_token_id = [2, token]
+        return backend, token
+
+    return make
+
+
+@pytest.mark.parametrize("where", ["tokenizer", "generation configuration"])
+def test_an_end_token_ends_one_answer_and_not_its_neighbours(with_ends, ids, alone, where):
+    backend, token = with_ends(where)
+    found = backend.generate(ids)
+    assert {reason for _, _, reason in found} == {"stop", "length"}
+    for (text, n, reason), tokens in zip(found, alone, strict=True):
+        if token in tokens:
+            assert reason == "stop"
+            assert n - tokens.index(token) in (0, 1)  # the end token may be counted
+            assert backend.tokenizer.decode(tokens[: tokens.index(token)]) in text
+        else:
+            assert (text, n, reason) == (backend.tokenizer.decode(tokens), NEW, "length")
+
+
+class Spy:
+    """A back end that writes down what it is asked."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.asked = tokenizer, []
+
+    def generate(self, prompts):
+        self.asked += prompts
+        return [(f"  answer {i} ", 3, "stop") for i in range(len(prompts))]
+
+
+DEMONSTRATIONS = [f"Input: sentence number {i} of this list.\nOutput: None" for i in range(3)]
+QUERY = "Input: Alice visited Berlin.\nOutput:"
+
+
+def ask(plain, folder, requests, **more):
+    spy = Spy(plain.tokenizer)
+    return spy, backends.answer(spy, settings(folder, **more), requests)
+
+
+def test_the_budget_drops_the_least_relevant_demonstration_first(plain, folder):
+    def n(kept):
+        return len(plain.tokenizer(prompt.build("Do it.", kept, QUERY))["input_ids"])
+
+    request = Request("Do it.", DEMONSTRATIONS, QUERY)
+    # the best is the last: what goes first is the front
+    for kept in (DEMONSTRATIONS, DEMONSTRATIONS[1:], DEMONSTRATIONS[2:], []):
+        spy, answers = ask(plain, folder, [request], max_input=n(kept))
+        text = plain.tokenizer.decode(spy.asked[0], skip_special_tokens=True)
+        assert text == "\n\n".join(["Do it.", *kept, QUERY])
+        assert spy.asked[0][0] == plain.tokenizer.bos_token_id
+        assert (answers[0].used, answers[0].prompt_tokens) == (len(kept), n(kept))
+        assert answers[0].error is None
+    _, answers = ask(plain, folder, [request], max_input=n(DEMONSTRATIONS) - 1)
+    assert answers[0].used == 2
+
+
+def test_a_query_that_is_too_long_becomes_an_error_and_the_others_are_answered(plain, folder):
+    requests = [Request("Do it.", [], QUERY), Request("Do it.", DEMONSTRATIONS, "Oil " * 200),
+                Request("Do it.", [], "Output:")]  # fmt: skip
+    spy, answers = ask(plain, folder, requests, max_input=100)
+    assert len(spy.asked) == 2
+    assert [a.text for a in answers] == ["answer 0", "", "answer 1"]
+    assert [a.finish_reason for a in answers] == ["stop", "error", "stop"]
+    assert answers[1].error == (
+        f"instruction and query take {answers[1].prompt_tokens} tokens, over the 100 allowed"
+    )
+    assert answers[1].prompt_tokens > 200
+    assert (answers[1].used, answers[1].completion_tokens) == (0, 0)
+    assert answers[0].error is answers[2].error is None
+
+
+def test_chat_wraps_the_prompt_once_and_counts_the_template(folder):
+    backend = backends.load(settings(folder))
+    backend.tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}USER {{ m.content }} END {% endfor %}"
+        "{% if add_generation_prompt %}MODEL {% endif %}"
+    )
+    request = Request("Do it.", DEMONSTRATIONS[:1], QUERY)
+    spy, answers = ask(backend, folder, [request], chat=True)
+    text = backend.tokenizer.decode(spy.asked[0])
+    body = "\n\n".join(["Do it.", DEMONSTRATIONS[0], QUERY])
+    assert text.replace("<s> ", "<s>") == f"<s>USER {body} END MODEL "
+    assert spy.asked[0].count(backend.tokenizer.bos_token_id) == 1
+    n = answers[0].prompt_tokens
+    assert n == len(spy.asked[0])
+    assert ask(backend, folder, [request], chat=True, max_input=n)[1][0].used == 1
+    assert ask(backend, folder, [request], chat=True, max_input=n - 1)[1][0].used == 0
+
+
+@pytest.mark.parametrize("stop", [("\n",), (), ("\n\n", "Input:", "END")])
+@pytest.mark.parametrize("chat", [True, False])
+def test_flags_carry_the_settings_to_another_process(folder, stop, chat):
+    asked = Settings("transformers", str(folder.resolve()), "float16", 77, 8, chat, stop, 4)
+    p = cli.parser("")
+    backends.add_arguments(p)
+    assert backends.settings(p.parse_args(backends.as_arguments(asked))) == asked

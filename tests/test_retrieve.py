@@ -1,0 +1,218 @@
+"""Demonstrations at random and by dot product; neither needs a model or an index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ruie import examples, parquet, retrieve
+from ruie.cli import UserError
+from ruie.ranking import RANGES, Pool
+
+
+@pytest.fixture(scope="module")
+def pool(make_example):
+    """Datasets a and b of NER with 6 each, c of EET with 4."""
+    tasks = {"a": "NER", "b": "NER", "c": "EET"}
+    return Pool(
+        [
+            make_example(f"Text {i} of {name}.", task=task, id=f"{name}/train/{i:06d}")
+            for name, task in tasks.items()
+            for i in range(4 if name == "c" else 6)
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def queries(make_example):
+    return [
+        make_example("Who?", id="a/test/000000"),
+        make_example("TEXT 3  of a.", id="a/test/000001"),  # the same sentence as a/train/000003
+        make_example("What?", task="EET", id="c/test/000000"),
+    ]
+
+
+def by_query(rows):
+    found: dict[str, list[str]] = {}
+    for r in rows:
+        assert r["rank"] == len(found.setdefault(r["query_id"], []))
+        found[r["query_id"]].append(r["demonstration_id"])
+    return found
+
+
+@given(st.integers(0, 60), st.integers(0, 1000))
+def test_shuffled_is_a_permutation(n, seed):
+    assert sorted(retrieve._shuffled(Random(seed), n)) == list(range(n))
+
+
+def test_shuffled_is_fair():
+    counts = Counter(tuple(retrieve._shuffled(Random(seed), 3)) for seed in range(6000))
+    # 6000 draws of 3! = 6 orders: mean 1000, deviation (6000 * 1/6 * 5/6) ** .5 = 28.9
+    assert len(counts) == 6
+    assert all(abs(n - 1000) < 5 * 28.9 for n in counts.values())
+
+
+def test_random_has_the_depth_and_no_repetition(queries, pool):
+    found = by_query(retrieve.at_random(queries, pool, "mixed", 5, 0))
+    assert list(found) == [q.id for q in queries]
+    assert all(len(ids) == len(set(ids)) == 5 for ids in found.values())
+
+
+def test_random_takes_the_whole_range_but_the_query_itself(queries, pool):
+    found = by_query(retrieve.at_random(queries, pool, "mixed", 99, 0))
+    assert [len(ids) for ids in found.values()] == [16, 15, 16]
+    assert "a/train/000003" not in found["a/test/000001"]
+
+
+@pytest.mark.parametrize(
+    ("within", "parts"),
+    [("mixed", ["abc", "abc", "abc"]), ("task", ["ab", "ab", "c"]), ("dataset", ["a", "a", "c"])],
+)
+def test_random_stays_within_the_range(queries, pool, within, parts):
+    found = by_query(retrieve.at_random(queries, pool, within, 99, 0))
+    assert ["".join(sorted({i[0] for i in ids})) for ids in found.values()] == parts
+
+
+def test_random_of_one_query_does_not_depend_on_the_others(queries, pool):
+    together = by_query(retrieve.at_random(queries, pool, "mixed", 5, 1))
+    for q in queries:
+        assert by_query(retrieve.at_random([q], pool, "mixed", 5, 1)) == {q.id: together[q.id]}
+
+
+def test_random_by_seed_query_and_depth(queries, pool):
+    draws = [by_query(retrieve.at_random(queries, pool, "mixed", 5, s)) for s in (0, 0, 1)]
+    assert draws[0] == draws[1]
+    assert draws[0] != draws[2]
+    assert len({tuple(ids) for ids in draws[0].values()}) == 3
+    deeper = by_query(retrieve.at_random(queries, pool, "mixed", 9, 0))
+    assert all(deeper[q][:5] == ids for q, ids in draws[0].items())
+
+
+def test_an_empty_range_is_an_error(make_example, pool):
+    lonely = make_example("Who?", task="RE", id="z/test/000000")
+    for within in ("task", "dataset"):
+        with pytest.raises(UserError, match="z/test/000000: no demonstration was found"):
+            retrieve.at_random([lonely], pool, within, 5, 0)
+        with pytest.raises(UserError, match="z/test/000000: no demonstration was found"):
+            retrieve.dense([lonely], pool, within, 5, np.zeros((1, 2)), list(pool.by_id),
+                           np.zeros((16, 2)))  # fmt: skip
+
+
+def test_a_pool_of_the_query_alone_is_an_error(make_example):
+    e = make_example("Who?", id="a/train/000000")
+    with pytest.raises(UserError, match="nothing but the query itself"):
+        retrieve.at_random([e], Pool([e]), "mixed", 5, 0)
+
+
+@pytest.fixture(scope="module")
+def small(make_example):
+    return Pool(
+        [
+            make_example(f"Text {i}.", task="EET" if i == 3 else "NER", id=f"p/train/{i:06d}")
+            for i in range(4)
+        ]
+    )
+
+
+VECTORS = np.array([[1, 0], [0, 1], [3, 4], [2, 2]], dtype=np.float32)
+
+
+def test_dense_by_hand(make_example, small):
+    query = make_example("Who?", id="q/test/000000")
+    found = retrieve.dense(
+        [query], small, "mixed", 3, np.array([[2, 1]], np.float32), list(small.by_id), VECTORS
+    )
+    # (2, 1) . (1, 0) = 2, . (0, 1) = 1, . (3, 4) = 10, . (2, 2) = 6
+    assert [(r["demonstration_id"][-1], r["rank"], r["score"]) for r in found] == [
+        ("2", 0, 10.0), ("3", 1, 6.0), ("0", 2, 2.0),
+    ]  # fmt: skip
+
+
+def test_dense_breaks_ties_by_id_in_any_order_of_the_pool(make_example, small):
+    query = make_example("Who?", id="q/test/000000")
+    vectors = np.array([[1, 1], [2, 0], [0, 2], [5, 5]], dtype=np.float32)
+    for seed in range(5):
+        order = Random(seed).sample(range(4), 4)
+        ids = [list(small.by_id)[i] for i in order]
+        found = retrieve.dense(
+            [query], small, "mixed", 9, np.ones((1, 2), np.float32), ids, vectors[order]
+        )
+        # 10 for the last, 2 for the three others
+        assert [r["demonstration_id"][-1] for r in found] == ["3", "0", "1", "2"]
+
+
+def test_dense_keeps_queries_apart_and_leaves_the_query_itself_out(make_example, small):
+    members = [
+        make_example("text 2.", id="q/test/000000"),
+        make_example("What?", task="EET", id="q/test/000001"),
+    ]
+    vectors = np.array([[2, 1], [0, -1]], dtype=np.float32)
+    found = by_query(
+        retrieve.dense(members, small, "mixed", 9, vectors, list(small.by_id), VECTORS)
+    )
+    # the best of the first query is its own sentence; the second: 0, -1, -4, -2
+    assert {q: [i[-1] for i in ids] for q, ids in found.items()} == {
+        "q/test/000000": ["3", "0", "1"],
+        "q/test/000001": ["0", "1", "3", "2"],
+    }
+    found = by_query(retrieve.dense(members, small, "task", 9, vectors, list(small.by_id), VECTORS))
+    assert {q: [i[-1] for i in ids] for q, ids in found.items()} == {
+        "q/test/000000": ["0", "1"],
+        "q/test/000001": ["3"],
+    }
+
+
+@pytest.mark.parametrize("change", ["fewer", "other"])
+def test_vectors_of_another_pool(make_example, small, change):
+    ids = list(small.by_id)
+    ids = ids[:3] if change == "fewer" else [*ids[:3], "x/train/000000"]
+    with pytest.raises(UserError, match="another pool; encode this pool again"):
+        retrieve.dense(
+            [make_example("Who?")], small, "mixed", 9, np.ones((1, 2)), ids, VECTORS[: len(ids)]
+        )
+
+
+@given(st.integers(0, 10**6))
+def test_dense_agrees_with_sorting_everything(queries, pool, seed):
+    lots = np.random.default_rng(seed)
+    members, asked = lots.integers(-3, 4, (16, 4)), lots.integers(-3, 4, (3, 4))  # many ties
+    found = by_query(
+        retrieve.dense(queries, pool, "mixed", 4, asked.astype(np.float32), list(pool.by_id),
+                       members.astype(np.float32))
+    )  # fmt: skip
+    for q, vector in zip(queries, asked, strict=True):
+        scored = sorted((-int(v @ vector), i) for i, v in zip(pool.by_id, members, strict=True))
+        own = "a/train/000003" if q.id == "a/test/000001" else None
+        assert found[q.id] == [i for _, i in scored if i != own][:4]
+
+
+def test_the_command(queries, pool, tmp_path):
+    for name, members in (("q", queries), ("p", pool.members)):
+        parquet.write(examples.to_rows(members), parquet.EXAMPLES, tmp_path / f"{name}.parquet")
+    for within in RANGES:
+        out = tmp_path / f"{within}.parquet"
+        retrieve.main(
+            ["--retriever", "random", "--queries", str(tmp_path / "q.parquet"), "--pool",
+             str(tmp_path / "p.parquet"), "--range", within, "--depth", "3", "--seed", "5",
+             "--out", str(out)]
+        )  # fmt: skip
+        found = parquet.read(out, parquet.CANDIDATES).to_pylist()
+        assert found == retrieve.at_random(queries, pool, within, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("retriever", "flags"), [("bm25", "--index"), ("dense", "--model and --vectors")]
+)
+def test_what_a_retriever_needs(queries, tmp_path, capsys, retriever, flags):
+    path = str(tmp_path / "q.parquet")
+    parquet.write(examples.to_rows(queries), parquet.EXAMPLES, path)
+    command = ["--queries", path, "--pool", path, "--out", str(tmp_path / "o"), "--retriever"]
+    with pytest.raises(SystemExit):
+        retrieve.main([*command, retriever])
+    assert f"--retriever {retriever} needs {flags}" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
