@@ -21,7 +21,11 @@ def run(metrics: pd.DataFrame, held_out: bool, systems: list[str]) -> pd.DataFra
     key = ["system", "llm", "k", "task"]
     rows = metrics[[*key, "dataset", "n", "precision", "recall", "f1"]]
     numbers = {"n": "sum", "precision": "mean", "recall": "mean", "f1": "mean"}
-    means = rows.groupby(key, as_index=False, sort=False).agg(numbers).assign(dataset=AVERAGE)
+    means = (
+        rows.groupby(key, as_index=False, sort=False, dropna=False)
+        .agg(numbers)
+        .assign(dataset=AVERAGE)
+    )
     whole = pd.concat([rows, means], ignore_index=True).assign(held_out=held_out)
     order = {name: i for i, name in enumerate(systems)}
     tasks = {name: i for i, name in enumerate(TASKS)}

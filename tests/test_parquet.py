@@ -201,3 +201,10 @@ def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
     path = tmp_path / "k=8" / "query_id=x" / "t.parquet"
     parquet.write([REWARD], parquet.REWARDS, path)
     assert parquet.read(path, parquet.REWARDS).to_pylist() == [REWARD]
+
+
+def test_a_folder_name_does_not_stand_in_for_a_missing_column(tmp_path):
+    path = tmp_path / "reward=1" / "t.parquet"
+    parquet.write([CANDIDATE], parquet.CANDIDATES, path)
+    with pytest.raises(UserError, match=r"columns \['reward'\] are missing"):
+        parquet.read(path, parquet.REWARDS)
