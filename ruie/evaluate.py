@@ -11,8 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from ruie import cli, parquet, scorers
 
 REQUIRED = ("query_id", "task", "dataset", "schema", "text", "gold", "prediction")
@@ -52,35 +50,35 @@ def run(
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Predictions of a Parquet or JSON-lines file, their columns checked."""
-    if not path.is_file():
-        raise cli.UserError(f"{path}: no such file; run inference, or mend the path")
     if path.suffix != ".jsonl":
-        schema = pq.read_schema(path) if _is_parquet(path) else None
-        if schema is None:
-            raise cli.UserError(f"{path}: neither Parquet nor named .jsonl")
-        missing = [c for c in REQUIRED if c not in schema.names]
+        if path.is_file() and not path.read_bytes().startswith(b"PAR1"):
+            raise cli.UserError(f"{path}: neither Parquet nor named .jsonl; convert or rename it")
+        table = parquet.read_any(path)
+        missing = [c for c in REQUIRED if c not in table.column_names]
         if missing:
             raise cli.UserError(f"{path}: columns {missing} are missing")
-        rows: list[dict[str, Any]] = parquet.read(path, schema).to_pylist()
+        rows: list[dict[str, Any]] = table.to_pylist()
         return rows
+    try:
+        # by line feeds alone: other line separators are legal inside a JSON string
+        lines = path.read_bytes().decode("utf-8").split("\n")
+    except FileNotFoundError:
+        raise cli.UserError(f"{path}: no such file; run inference, or mend the path") from None
+    except UnicodeDecodeError as error:
+        raise cli.UserError(f"{path}: not UTF-8 text (byte {error.start}); convert it") from None
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(lines):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
             missing = [c for c in REQUIRED if c not in row]
-        except (json.JSONDecodeError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise cli.UserError(f"{path}#{number}: not a JSON object: {error}") from None
         if missing:
             raise cli.UserError(f"{path}#{number}: fields {missing} are missing")
         rows.append(row)
     return rows
-
-
-def _is_parquet(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) == b"PAR1"
 
 
 def parser() -> cli.Parser:

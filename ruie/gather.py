@@ -25,7 +25,7 @@ def run(candidates: pa.Table, shards: list[pa.Table]) -> pa.Table:
             f"the shards do not fit the candidates: {len(missing)} pairs missing, {len(foreign)} "
             f"foreign, {len(got) - len(at)} scored twice; delete the shards and score again"
         )
-    return whole.take([at[pair] for pair in wanted])
+    return whole.take(pa.array([at[pair] for pair in wanted], pa.int64()))
 
 
 def parser() -> cli.Parser:

@@ -74,8 +74,8 @@ def choices(
     )  # fmt: skip
     if not out:
         raise cli.UserError(
-            f"no query has more than {top} candidates to rank; retrieve more candidates or lower "
-            "the number of positives"
+            f"no query has a negative: none has more than {top} candidates, or all others have its "
+            "own answer; retrieve more candidates or lower the number of positives"
         )
     return out
 

@@ -58,7 +58,7 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    source = readers.Source(args.input, args.task, args.dataset or args.input.stem, args.split)
+    source = readers.Source(args.input, args.task, args.dataset or args.input.name, args.split)
     table, report = run(source, args.format, args.repair)
     for row in report:
         cli.log.info("%s %s %s: %s %s", *(row[c] for c in ("dataset", "split", "what", "count")),

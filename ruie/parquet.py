@@ -154,11 +154,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: str | Path) -> pa.Table:
-    """Write rows of exactly ``schema``; a missing, extra or mistyped column is an error."""
+    """Write rows of exactly ``schema``; a missing, extra or mistyped column is a ``ValueError``."""
+    names = set(schema.names)
+    found = [set(rows.column_names)] if isinstance(rows, pa.Table) else map(set, rows)
+    odd = next((columns ^ names for columns in found if columns != names), None)
+    if odd:
+        raise ValueError(f"{path}: columns {sorted(odd)} do not match the table's schema")
     if isinstance(rows, list):
-        odd = {name for row in rows[:1] for name in set(row) ^ set(schema.names)}
-        if odd:
-            raise ValueError(f"{path}: columns {sorted(odd)} do not match the table's schema")
         table = pa.Table.from_pylist(rows, schema=schema)
     else:
         table = rows.select(schema.names).cast(schema)
@@ -167,22 +169,32 @@ def write(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: str | 
     return table
 
 
-def read(path: str | Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """Read a table and check its columns against ``schema``.
-
-    Raises ``UserError`` where the file is missing, is not Parquet or has other columns.
-    """
+def read_any(path: str | Path, columns: list[str] | None = None) -> pa.Table:
+    """A table of any columns. ``UserError`` where the file is missing or is not Parquet."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; run the stage that writes it, or mend the path")
     try:
-        # partitioning=None: a folder named a=b in the path must not become a column
-        table = pq.read_table(path, columns=columns, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            return file.read(columns)
     except (pa.ArrowInvalid, OSError) as error:
+        line = " ".join(str(error).split())
         raise UserError(
-            f"{path}: not a readable Parquet file ({error}); delete it and rerun the stage"
+            f"{path}: not a readable Parquet file ({line}); delete it and rerun the stage"
         ) from None
+
+
+def read(path: str | Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """A table of ``schema``, or those of its columns that are named, in the schema's order.
+
+    Raises ``UserError`` where the file is missing, is not Parquet or has other columns.
+    """
+    table = read_any(path)
     wanted = [f for f in schema if columns is None or f.name in columns]
-    missing = [f.name for f in wanted if f.name not in table.schema.names]
+    missing = [f.name for f in wanted if f.name not in table.column_names]
     if missing:
         raise UserError(f"{path}: columns {missing} are missing; was it written by another stage?")
-    return table.select([f.name for f in wanted]).cast(pa.schema(wanted))
+    try:
+        return table.select([f.name for f in wanted]).cast(pa.schema(wanted))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise UserError(f"{path}: a column has another type than it should ({line})") from None

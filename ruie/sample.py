@@ -36,7 +36,7 @@ def run(tables: list[pa.Table], limit: int | None, seed: int) -> pa.Table:
         return hashlib.sha256(f"{seed}:{ids[row]}".encode()).digest()
 
     kept = [row for rows in members.values() for row in sorted(rows, key=lot)[:limit]]
-    return whole.take(sorted(kept))
+    return whole.take(pa.array(sorted(kept), pa.int64()))
 
 
 def parser() -> cli.Parser:

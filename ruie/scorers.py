@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from ruie.prompt import NONE
 
 Item = tuple[str, ...]
+#: Leftovers that claim nothing.
+IGNORED = ("", NONE.casefold())
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Counts:
 
 def even(text: str) -> str:
     """Letter case, whitespace and a final full stop evened out."""
-    return " ".join(text.casefold().split()).rstrip(".").rstrip()
+    return " ".join(text.casefold().split()).rstrip(". ")
 
 
 def parse(answer: str, task: str, schema: Sequence[str], text: str) -> set[Item]:
@@ -47,14 +49,14 @@ def parse(answer: str, task: str, schema: Sequence[str], text: str) -> set[Item]
     source = even(text)
     items: set[Item] = set()
     for label, content in _items(answer, schema):
-        parts = [part for part in re.split(r"[;\n]", content) if part.strip()]
+        parts = re.split(r"[;\n]", content)
         taken = 0
         if label:
             # the longest beginning that the input holds is the item; else the first part is
             fits = (n for n in range(len(parts), 0, -1) if _spans(parts[:n], task, source)[0])
             taken = next(fits, 1)
             items.add((even(label), *_spans(parts[:taken], task, source)[1]))
-        items |= {("", even(part)) for part in parts[taken:] if even(part) != even(NONE)}
+        items |= {("", rest) for part in parts[taken:] if (rest := even(part)) not in IGNORED}
     return items
 
 
@@ -68,7 +70,9 @@ def _items(answer: str, schema: Sequence[str]) -> Iterator[tuple[str, str]]:
     found = list(start.finditer(answer)) if labels else []
     yield "", answer[: found[0].start()] if found else answer
     for here, following in zip(found, [*found[1:], None], strict=False):
-        yield here[1], answer[here.end() : following.start() if following else len(answer)]
+        # without the separator that ends the item
+        end = following.start() - 1 if following else len(answer.rstrip().removesuffix(";"))
+        yield here[1], answer[here.end() : end]
 
 
 def _spans(parts: Sequence[str], task: str, source: str) -> tuple[bool, tuple[str, ...]]:

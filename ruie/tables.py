@@ -40,8 +40,10 @@ def run(metrics: pd.DataFrame, held_out: bool, systems: list[str]) -> pd.DataFra
 def wide(results: pd.DataFrame) -> pd.DataFrame:
     """For people: a row for each system and k, a column of F1 for each dataset and average."""
     names = results["task"] + " " + results["dataset"]
-    order = list(dict.fromkeys(names))
-    order.sort(key=lambda name: TASKS.index(name.split(" ", 1)[0]))
+    tasks = {name: i for i, name in enumerate(TASKS)}
+    average = (results["dataset"] == AVERAGE).astype(int)
+    places = zip(results["task"].map(tasks).fillna(len(tasks)), average, names, strict=True)
+    order = list(dict.fromkeys(name for *_, name in sorted(places, key=lambda p: p[:2])))
     table = results.assign(column=names).pivot_table(
         index=["llm", "k", "system"], columns="column", values="f1", sort=False
     )

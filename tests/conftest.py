@@ -6,8 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ruie.examples import Annotation, Event, Example, Span
+
+# a busy machine must not fail a test
+settings.register_profile("ruie", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ruie")
 
 #: Real data and the paper, where the checkout has them beside it.
 SHARED = Path(__file__).parents[1].parent / "shared"

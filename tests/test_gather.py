@@ -80,7 +80,6 @@ def test_shards_that_do_not_fit(given_, what):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.xfail(strict=True, reason="take([]) has no type: ArrowNotImplementedError")
 def test_no_candidates_at_all():
     assert gather.run(candidates([]), [scores([])]).num_rows == 0
 

@@ -133,7 +133,7 @@ def test_a_query_without_negatives_is_left_out_and_counted(queries, pool, make_e
 def test_nothing_left_is_an_error(queries, pool):
     with pytest.raises(UserError) as error:
         groups.choices([ranking(3)], queries, pool, 3, 4)
-    assert "no query has more than 3 candidates" in str(error.value)
+    assert "none has more than 3 candidates" in str(error.value)
     assert "retrieve more candidates" in str(error.value)
     assert "\n" not in str(error.value)
 

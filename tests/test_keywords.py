@@ -55,7 +55,8 @@ def test_spans_of_every_task(make_example, ner):
 
 @st.composite
 def _tagged(draw):
-    text = draw(st.text(min_size=1, max_size=40))
+    # no text that holds a tag of its own: untag cannot tell the two apart
+    text = draw(st.text(min_size=1, max_size=40).filter(lambda t: not re.search("</?Keyword>", t)))
     bound = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))
     bounds = [sorted(b) for b in draw(st.lists(bound, max_size=8)) if b[0] != b[1]]
     return text, spans_of(text, *bounds)

@@ -96,6 +96,11 @@ def test_a_token_across_the_border_counts_to_the_answer(model):
     assert model.tokenizer.decode(pair.ids[pair.start :]) == " entities are present"
 
 
+def test_an_answer_of_one_character_is_scored(model):
+    pair = model.pairs(["Extract all entities"], ["."])[0]
+    assert model.tokenizer.decode(pair.ids[pair.start :]) == "."
+
+
 def test_an_empty_context_still_leaves_a_token_to_predict_from(folder, model):
     pairs = model.pairs(["", ""], ["Alice Smith works", "Rebels attacked"])
     assert all(p.start >= 1 for p in pairs)

@@ -114,7 +114,6 @@ def test_the_command_repairs_only_when_asked(tmp_path):
     assert examples.read(out)[0].annotations[0].spans[0].start == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the name is cut at its last point")
 def test_the_datasets_name_is_the_whole_folder_name(tmp_path):
     folder, out = put(tmp_path / "tweets v1.2", RECORDS), tmp_path / "e.parquet"
     normalize.main(["--task", "NER", "--input", str(folder), "--split", "test", "--out", str(out)])

@@ -89,7 +89,6 @@ def test_an_id_that_occurs_twice(tables):
             sample.run([*tables, tables[1]], limit, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="take([]) has no type: ArrowNotImplementedError")
 def test_no_instances_at_all():
     assert sample.run([parquet.EXAMPLES.empty_table()], 5, 0).num_rows == 0
 

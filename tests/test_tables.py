@@ -123,13 +123,11 @@ def test_wide_of_systems_with_other_datasets():
     assert bm25["NER average"] == 40.0
 
 
-@pytest.mark.xfail(strict=True, reason="columns follow their first row over all systems")
 def test_wide_puts_the_average_behind_every_dataset_of_its_task():
     rows = [metric("ruie", "NER", "film", 1.0), metric("bm25", "NER", "news", 2.0)]
     assert list(tables.wide(run(rows)).columns)[3:] == ["NER film", "NER news", "NER average"]
 
 
-@pytest.mark.xfail(strict=True, reason="groupby drops rows whose key is null")
 def test_metrics_of_others_have_an_average_too():
     rows = [{**metric("x", "NER", "film", 40.0), "system": None, "llm": None, "k": None}]
     frame = pa.Table.from_pylist(rows, schema=parquet.METRICS).to_pandas()

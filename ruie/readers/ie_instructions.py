@@ -35,10 +35,11 @@ def read(source: Source, problems: Problems) -> Iterator[Example]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such data folder; mend the path in the dataset registry")
     labels = _load(folder / "labels.json")
-    wanted: type = dict if source.task in ("EET", "EEA") else list
-    if not isinstance(labels, wanted) or not labels:
-        form = "{event type: [roles]}" if wanted is dict else "a list of labels"
-        raise UserError(f"{folder / 'labels.json'}: must be {form}, and not empty")
+    events = source.task in ("EET", "EEA")
+    lists = list(labels.values()) if events and isinstance(labels, dict) else [labels]
+    if not labels or isinstance(labels, dict) != events or not all(map(_are_labels, lists)):
+        form = "{event type: [roles]}" if events else "a list of labels"
+        raise UserError(f"{folder / 'labels.json'}: must be {form}, and not empty; correct it")
     path = folder / f"{source.split}.json"
     records = _load(path)
     if not isinstance(records, list):
@@ -50,6 +51,7 @@ def read(source: Source, problems: Problems) -> Iterator[Example]:
             text = record["sentence"]
             if not isinstance(text, str):
                 raise TypeError("the sentence is not a string")
+            text.encode()  # half a surrogate pair is no text, and could not be written
             event, schema, found = build(record, labels, _Finder(text, where, problems))
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             what = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
@@ -73,12 +75,24 @@ def read(source: Source, problems: Problems) -> Iterator[Example]:
 def _load(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; mend the path in the dataset registry") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start}); convert the file") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: malformed JSON: {error}; correct the file") from None
+
+
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(label, str) for label in value)
+
+
+def _members(record: Any, field: str) -> list[Any]:
+    """A record's list of annotations."""
+    value = record[field]
+    if not isinstance(value, list):
+        raise TypeError(f"{field!r} is not a list")
+    return value
 
 
 class _Finder:
@@ -130,7 +144,7 @@ class _Finder:
 
 def _entities(record: Any, labels: list[str], finder: _Finder) -> _Built:
     found = []
-    for entity in record["entities"]:
+    for entity in _members(record, "entities"):
         if finder.label(entity["type"], labels):
             span = finder.span(entity["name"], entity.get("pos"))
             if span:
@@ -140,7 +154,7 @@ def _entities(record: Any, labels: list[str], finder: _Finder) -> _Built:
 
 def _relations(record: Any, labels: list[str], finder: _Finder) -> _Built:
     found = []
-    for relation in record["relations"]:
+    for relation in _members(record, "relations"):
         if finder.label(relation["type"], labels):
             ends = [relation["head"], relation["tail"]]
             spans = [finder.span(end["name"], end.get("pos")) for end in ends]
@@ -152,7 +166,7 @@ def _relations(record: Any, labels: list[str], finder: _Finder) -> _Built:
 
 def _triggers(record: Any, labels: dict[str, list[str]], finder: _Finder) -> _Built:
     found = []
-    for event in record["events"]:
+    for event in _members(record, "events"):
         if finder.label(event["type"], labels):
             span = finder.span(event["trigger"], event.get("pos"))
             if span:
@@ -161,16 +175,17 @@ def _triggers(record: Any, labels: dict[str, list[str]], finder: _Finder) -> _Bu
 
 
 def _arguments(record: Any, labels: dict[str, list[str]], finder: _Finder) -> _Built:
-    if len(record["events"]) != 1:
-        raise ValueError(f"an EEA record holds exactly one event, this one {len(record['events'])}")
-    event = record["events"][0]
+    events = _members(record, "events")
+    if len(events) != 1:
+        raise ValueError(f"an EEA record holds exactly one event, this one {len(events)}")
+    event = events[0]
     if event["type"] not in labels:
         raise ValueError(f"event type {event['type']!r} is not in labels.json")
     trigger = finder.span(event["trigger"], event.get("pos"))
     if trigger is None:
         raise ValueError(f"the given trigger {event['trigger']!r} is not in the sentence")
     roles, found = labels[event["type"]], []
-    for argument in event["arguments"]:
+    for argument in _members(event, "arguments"):
         if finder.label(argument["role"], roles):
             span = finder.span(argument["name"], argument.get("pos"))
             if span:
