@@ -164,6 +164,8 @@ class Transformers:
         import torch
 
         end = self.tokenizer.eos_token_id
+        also = self.model.generation_config.eos_token_id
+        ends = {end, *(also if isinstance(also, list) else [also])} - {None}
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else end
         out: list[tuple[str, int, str]] = [("", 0, "")] * len(prompts)
         todo = list(encoders.batches([len(p) for p in prompts], self.batch_tokens))
@@ -178,20 +180,20 @@ class Transformers:
                 whole = self.model.generate(
                     tokens.to(self.model.device), attention_mask=mask.to(self.model.device),
                     max_new_tokens=self.settings.max_new, do_sample=False, pad_token_id=pad,
+                    repetition_penalty=1.0,  # greedy, whatever the model's own settings
                     stop_strings=list(self.settings.stop) or None, tokenizer=self.tokenizer,
                 )  # fmt: skip
             for i, r in enumerate(rows):
-                out[r] = self._finish(whole[i, width:].tolist(), end)
+                out[r] = self._finish(whole[i, width:].tolist(), ends)
         return out
 
-    def _finish(self, ids: list[int], end: int) -> tuple[str, int, str]:
+    def _finish(self, ids: list[int], ends: set[int]) -> tuple[str, int, str]:
         """Text up to the first stop string. A row that stopped early is padded on the right."""
         text = self.tokenizer.decode(ids, skip_special_tokens=True)
         stops = [at for s in self.settings.stop if (at := text.find(s)) >= 0]
-        ended = bool(stops) or end in ids or len(ids) < self.settings.max_new
-        n = next(
-            (i for i, t in enumerate(ids) if t in (end, self.tokenizer.pad_token_id)), len(ids)
-        )
+        last = {*ends, self.tokenizer.pad_token_id}
+        n = next((i for i, t in enumerate(ids) if t in last), len(ids))
+        ended = bool(stops) or n < self.settings.max_new
         return text[: min(stops, default=len(text))], n, "stop" if ended else "length"
 
 

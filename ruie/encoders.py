@@ -110,6 +110,8 @@ class BiEncoder:
         """Vectors [texts, width] in float32, and how many texts were cut to ``max_length``."""
         import torch
 
+        if not texts:
+            raise cli.UserError("there is no text to encode")
         ids = tokenize(self.tokenizer, texts)
         cut = sum(len(i) > self.max_length for i in ids)
         self.model.eval().to(device())

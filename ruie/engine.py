@@ -65,7 +65,8 @@ def _log(path: Path) -> Path:
 
 
 def _exchange(connection: socket.socket, message: dict[str, Any]) -> dict[str, Any]:
-    with connection.makefile("rw", encoding="utf-8") as lines:
+    reply = ""
+    with contextlib.suppress(OSError), connection.makefile("rw", encoding="utf-8") as lines:
         lines.write(json.dumps(message) + "\n")
         lines.flush()
         reply = lines.readline()
@@ -122,9 +123,16 @@ def serve(path: Path, settings: Settings, idle: float) -> None:
         try:
             for connection in _connections(server):
                 connection.settimeout(60)
-                with connection, connection.makefile("rw", encoding="utf-8") as lines:
-                    if not _serve_one(backend, settings, lines):
-                        return
+                more = True
+                # closing flushes again what could not be sent to a client that went away
+                with (
+                    connection,
+                    contextlib.suppress(OSError),
+                    connection.makefile("rw", encoding="utf-8") as lines,
+                ):
+                    more = _serve_one(backend, settings, lines)
+                if not more:
+                    return
         finally:
             path.unlink(missing_ok=True)
 
@@ -154,7 +162,7 @@ def _serve_one(backend: backends.Backend, settings: Settings, lines: Any) -> boo
             reply = {"error": f"{type(error).__name__}: {error}"}
         lines.write(json.dumps(reply) + "\n")
         lines.flush()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         cli.log.warning("a connection was dropped: %s", error)
     return True
 

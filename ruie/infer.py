@@ -77,6 +77,8 @@ def parser() -> cli.Parser:
 def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
+    if args.k < 0:
+        p.error("--k must be 0 or more")
     queries = examples.read(args.queries)
     ranked: dict[str, list[str]] = {}
     pool: dict[str, Example] = {}

@@ -40,6 +40,10 @@ class LanguageModel:
         self.model = encoders.from_pretrained(
             AutoModelForCausalLM, model, dtype=getattr(torch, dtype)
         )
+        for name in ("logit_scale", "logits_scaling"):
+            if getattr(self.model.config, name, None) not in (None, 1, 1.0):
+                raise cli.UserError(f"model {model}: scales its logits ({name}), which scoring "
+                                    "does not do; use another scoring model")  # fmt: skip
         self.model.eval().requires_grad_(False).to(self.device)
 
     def pairs(self, contexts: Sequence[str], answers: Sequence[str]) -> list[Pair]:

@@ -74,15 +74,18 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    shutil.rmtree(args.out, ignore_errors=True)
     part = args.out.with_name(f".{args.out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    if args.embedded:
-        EMBEDDED[args.embedded](part)
-    else:
-        from_hub(args.hub, part)
-    part.rename(args.out)
+    try:
+        if args.embedded:
+            EMBEDDED[args.embedded](part)
+        else:
+            from_hub(args.hub, part)
+        shutil.rmtree(args.out, ignore_errors=True)
+        part.rename(args.out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 if __name__ == "__main__":

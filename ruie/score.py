@@ -39,9 +39,6 @@ def run(
     contexts: list[str] = []
     dropped = 0
 
-    def count(text: str) -> int:
-        return len(model.tokenizer(text, verbose=False)["input_ids"])
-
     for c in candidates:
         q, d = queries[c["query_id"]], pool[c["demonstration_id"]]
         instruction, demonstration = prompt.INSTRUCTIONS[q.task], prompt.render(d)

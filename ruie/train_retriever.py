@@ -56,6 +56,10 @@ def main(argv: list[str] | None = None) -> None:
     encoder = encoders.BiEncoder(args.model, args.pooling, not args.no_normalize, args.max_length)
     if not args.no_keywords:
         add_keyword_tokens(encoder.tokenizer, encoder.model)
+    # BERT's own pooler takes no part; several processes would wait for its gradient for ever
+    pooler = getattr(encoder.model, "pooler", None)
+    if pooler is not None:
+        pooler.requires_grad_(False)
     query_form = encoders.text_form(args, "query", keywords=False)
     demonstration_form = encoders.text_form(args, "demonstration", not args.no_keywords)
 
