@@ -32,7 +32,11 @@ rule scores:
 
 rule retrievers:
     input:
-        [f"{RUN}/retriever/{system}/model" for system in SYSTEMS if is_trained(system)],
+        [
+            f"{RUN}/retriever/{system}/model"
+            for system in config["evaluation"]["systems"]
+            if is_trained(system)
+        ],
 
 
 rule evaluation:

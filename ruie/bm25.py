@@ -1,8 +1,8 @@
 """BM25 through Pyserini: write the Lucene indexes of a pool.
 
-One index for each part of the pool under each retrieval range that is asked for: ``mixed``,
-``task-NER``, ``dataset-conll04``, ... so that BM25 within a task (Table 1's BM25*) has the
-statistics of that task alone. A document is a whole sample, answer included.
+One index for each part of the pool under a retrieval range: ``mixed``, or ``task-NER``, ... or
+``dataset-conll04``, ... so that BM25 within a task (Table 1's BM25*) has the statistics of that
+task alone. A document is a whole sample, answer included.
 
 Runs in a process of its own: the Java machine and forked workers do not mix.
 """
@@ -75,12 +75,12 @@ def _is_java_21(home: str) -> bool:
     return bool(found and int(found[1]) >= 21)
 
 
-def index(pool: Pool, ranges: list[str], out: Path) -> None:
+def index(pool: Pool, within: str, out: Path) -> None:
     """Write one index folder for each part of the pool below ``out``."""
     autoclass = start_java()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as tmp:
-        for name, members in (p for r in ranges for p in pool.parts(r).items()):
+        for name, members in pool.parts(within).items():
             docs = Path(tmp, "docs")
             docs.mkdir()
             with open(docs / "docs.jsonl", "w", encoding="utf-8") as lines:
@@ -125,14 +125,14 @@ def search(
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--pool", required=True, type=Path, help="EXAMPLES table")
-    p.add_argument("--ranges", nargs="+", choices=RANGES, default=["mixed"])
+    p.add_argument("--range", choices=RANGES, default="mixed", help="how the pool is parted")
     p.add_argument("--out", required=True, type=Path, help="folder of the indexes")
     return p
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    index(Pool(examples.read(args.pool)), args.ranges, args.out)
+    index(Pool(examples.read(args.pool)), args.range, args.out)
 
 
 if __name__ == "__main__":

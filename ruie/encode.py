@@ -48,6 +48,7 @@ def parser() -> cli.Parser:
     add_encoder_arguments(p)
     encoders.add_text_arguments(p, "demonstration")
     p.add_argument("--keywords", action="store_true", help="tag the gold spans (the pool of 3.4)")
+    p.add_argument("--version", default="", help="changes when results would; for the workflow")
     p.add_argument("--out", required=True, type=Path)
     return p
 

@@ -28,7 +28,7 @@ from typing import Any
 from ruie import backends, cli
 from ruie.backends import Answer, Request, Settings
 
-IDLE_SECONDS = 120.0
+IDLE_SECONDS = 600.0
 START_SECONDS = 1800.0
 
 
@@ -47,7 +47,13 @@ def socket_path(settings: Settings) -> Path:
     key: list[Any] = [asdict(settings), sys.executable, os.environ.get("CUDA_VISIBLE_DEVICES")]
     key += [[f.name, f.stat().st_size, f.stat().st_mtime_ns]
             for f in sorted(Path(settings.model).glob("*")) if f.is_file()]  # fmt: skip
-    return folder() / (hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16] + ".sock")
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    return folder() / f"{_owner()}-{name}.sock"
+
+
+def _owner() -> str:
+    """The project folder that an engine belongs to: runs elsewhere must not end it."""
+    return hashlib.sha256(os.getcwd().encode()).hexdigest()[:8]
 
 
 def ask(settings: Settings, requests: Sequence[Request]) -> list[Answer]:
@@ -168,9 +174,9 @@ def _serve_one(backend: backends.Backend, settings: Settings, lines: Any) -> boo
 
 
 def stop() -> int:
-    """End all engines of this user on this machine; how many there were."""
+    """End the engines that were started from this folder; how many there were."""
     ended = 0
-    for path in folder().glob("*.sock"):
+    for path in folder().glob(f"{_owner()}-*.sock"):
         connection = _try_connect(path)
         if connection:
             with contextlib.closing(connection):

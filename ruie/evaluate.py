@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ruie import cli, parquet, scorers
+from ruie.examples import TASKS
 
 REQUIRED = ("query_id", "task", "dataset", "schema", "text", "gold", "prediction")
 KEYS = ("system", "llm", "k", "task", "dataset")
@@ -25,6 +26,8 @@ def run(
     Raises ``UserError`` where an answer is an error, unless ``allow_errors`` lets it count as an
     empty answer.
     """
+    if not predictions:
+        raise cli.UserError("there is no prediction to score; give a file that holds some")
     score = scorers.SCORERS[scorer]
     sums: dict[tuple[Any, ...], list[int]] = {}
     for r in predictions:
@@ -33,6 +36,8 @@ def run(
                 f"{r['query_id']}: has no answer ({r['error']}); run inference again, or count "
                 "such queries as unanswered with --allow-errors"
             )
+        if r["task"] not in TASKS:
+            raise cli.UserError(f"{r['query_id']}: task {r['task']!r} is none of {list(TASKS)}")
         counts = score(r["prediction"] or "", r["gold"], r["task"], r["schema"], r["text"])
         total = sums.setdefault(tuple(r.get(key) for key in KEYS), [0, 0, 0, 0])
         for i, n in enumerate((1, counts.tp, counts.fp, counts.fn)):

@@ -92,6 +92,9 @@ def main(argv: list[str] | None = None) -> None:
         for row in table.to_pylist():
             ranked.setdefault(row["query_id"], []).append(row["demonstration_id"])
     asked, used = requests(queries, pool, ranked, args.k)
+    short = sum(len(ids) < args.k for ids in used)
+    if short:
+        cli.log.warning("%d queries have fewer than k = %d demonstrations", short, args.k)
     settings = backends.settings(args)
     if args.engine == "shared":
         answers = engine.ask(settings, asked)

@@ -120,7 +120,7 @@ class LanguageModel:
 
     def _log_p(self, states: Any, targets: Any) -> Any:
         """log p of ``targets`` [n] after the hidden ``states`` [n, width], in float64 [n]."""
-        logits = self.model.lm_head(states).float()
+        logits = self.model.get_output_embeddings()(states).float()
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
         if softcap:
             logits = softcap * (logits / softcap).tanh()

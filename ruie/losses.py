@@ -29,7 +29,7 @@ def contrastive_loss(scores: Tensor, positives: Tensor, ignored: Tensor | None =
 
     ``scores`` [queries, passages] of every query with every passage of the batch, divided by tau;
     ``positives`` [queries]: the column of each query's positive; ``ignored`` [queries, passages],
-    true where a passage is no negative of the query (a copy of its positive).
+    true where a passage is no negative of the query (another of its positives).
     """
     if ignored is not None:
         scores = scores.masked_fill(ignored, float("-inf"))

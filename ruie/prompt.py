@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from ruie.examples import Annotation, Example
 from ruie.keywords import keyword_spans, tag
 
-#: Raised by hand when the text of any prompt changes; scores of another version are not reused.
-FORMAT_VERSION = "prompt-1"
 NONE = "None"
 #: Fields of a sample in the order of Table 12.
 FIELDS = ("task", "schema", "input", "output")

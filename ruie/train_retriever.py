@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     scores = parquet.read(args.scores, parquet.SCORES)
     rankings = groups.ranked(scores, "score")
     members = groups.choices(rankings, queries, pool, args.positives, args.last)
+    own_top = {c.query_id: {c.query_id, *c.positives} for c in members}
     teacher_table = parquet.read(args.rewards, parquet.REWARDS) if args.rewards else scores
     column = "reward" if args.rewards else "score"
     keys = zip(
@@ -79,13 +80,16 @@ def main(argv: list[str] | None = None) -> None:
         own = torch.einsum("qw,qgw->qg", q, d.view(len(local), size, -1)) / args.tau
         taught = [[teacher[g.query_id, i] for i in g.demonstrations] for g in local]
         distill = distillation_loss(own, torch.tensor(taught, device=own.device))
-        # in-batch negatives: every passage of the global batch but copies of the positive
+        # in-batch negatives: every passage of the global batch but the query's own sample and its
+        # top candidates, which are positives too
         passages = [i for g in batch for i in g.demonstrations]
         positives = torch.arange(len(batch))[mine] * size
-        copies = torch.tensor([[i == passages[p] for i in passages] for p in positives])
-        copies[torch.arange(len(local)), positives] = False
+        no_negatives = torch.tensor([[i in own_top[g.query_id] for i in passages] for g in local])
+        no_negatives[torch.arange(len(local)), positives] = False
         scores = q @ gather_passages(d, accelerator).T / args.tau
-        contrastive = contrastive_loss(scores, positives.to(own.device), copies.to(own.device))
+        contrastive = contrastive_loss(
+            scores, positives.to(own.device), no_negatives.to(own.device)
+        )
         loss = args.alpha * contrastive + (0 if args.no_distill else distill)
         accuracy = (own.argmax(-1) == 0).float().mean()
         report = {"distill": distill, "contrastive": contrastive, "accuracy": accuracy}

@@ -40,17 +40,19 @@ def folder(tmp_path_factory):
     tiny.write_examples(POOL, folder / "pool.parquet")
     tiny.write_examples(QUERIES, folder / "queries.parquet")
     tiny.write_examples([LONG], folder / "long.parquet")
-    done = tiny.python("-m", "ruie.bm25", "--pool", folder / "pool.parquet", "--ranges", "mixed",
-                       "task", "dataset", "--out", folder / "index")  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    for within in ("mixed", "task", "dataset"):
+        done = tiny.python("-m", "ruie.bm25", "--pool", folder / "pool.parquet", "--range", within,
+                           "--out", folder / "index" / within)  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
     return folder
 
 
 def retrieve(folder, *more, queries="queries.parquet"):
+    within = more[more.index("--range") + 1] if "--range" in more else "mixed"
     out = folder / "out.parquet"
     out.unlink(missing_ok=True)
     done = tiny.python("-m", "ruie.retrieve", "--retriever", "bm25", "--queries", folder / queries,
-                       "--pool", folder / "pool.parquet", "--index", folder / "index", *more,
+                       "--pool", folder / "pool.parquet", "--index", folder / "index" / within, *more,
                        "--out", out)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return parquet.read(out, parquet.CANDIDATES).to_pylist()
@@ -66,8 +68,9 @@ def mixed(folder):
 
 
 def test_one_index_for_each_part_of_each_range(folder):
-    assert sorted(p.name for p in (folder / "index").iterdir()) == [
-        "dataset-rel", "dataset-tie", "dataset-toy", "dataset-wiki", "mixed", "task-NER", "task-RE",
+    assert sorted(str(p.relative_to(folder / "index")) for p in folder.glob("index/*/*")) == [
+        "dataset/dataset-rel", "dataset/dataset-tie", "dataset/dataset-toy",
+        "dataset/dataset-wiki", "mixed/mixed", "task/task-NER", "task/task-RE",
     ]  # fmt: skip
     left = {p.name for p in folder.iterdir()} - {"out.parquet"}
     assert left == {"pool.parquet", "queries.parquet", "long.parquet", "index"}
@@ -130,7 +133,7 @@ def test_a_range_that_the_pool_does_not_hold_is_a_user_error(folder):
     tiny.write_examples([other], folder / "other.parquet")
     done = tiny.python("-m", "ruie.retrieve", "--retriever", "bm25", "--queries",
                        folder / "other.parquet", "--pool", folder / "pool.parquet", "--index",
-                       folder / "index", "--range", "dataset", "--out",
+                       folder / "index/dataset", "--range", "dataset", "--out",
                        folder / "none.parquet")  # fmt: skip
     (folder / "other.parquet").unlink()
     assert done.returncode == 2
@@ -154,7 +157,7 @@ print(json.dumps([[[h.docid, h.score] for h in searcher.search(q, 100)]
 
 def test_scores_equal_pyserinis_searcher(folder, mixed):
     texts = [prompt.render(q, ("task", "schema", "input")) for q in QUERIES]
-    done = tiny.python("-c", PYSERINI, folder / "index" / "mixed", json.dumps(texts),
+    done = tiny.python("-c", PYSERINI, folder / "index" / "mixed" / "mixed", json.dumps(texts),
                        env=tiny.environment(OPENAI_API_KEY="none"))  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     theirs = json.loads(done.stdout.strip().split("\n")[-1])

@@ -177,6 +177,8 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards):
     schema = parquet.REWARDS if rewards else parquet.SCORES
     rows = parquet.read(data / f"{name}.parquet", schema).to_pylist()
     taught = {(r["query_id"], r["demonstration_id"]): r[column] for r in rows}
+    ranking = parquet.read(data / "scores.parquet", parquet.SCORES).to_pylist()
+    told = {(r["query_id"], r["demonstration_id"]): r["score"] for r in ranking}
 
     def plain(e):  # the query side is the sample without its answer
         return prompt.render(e, ("task", "schema", "input"))
@@ -194,12 +196,14 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards):
         student = np.exp(scores[i, own])
         student /= student.sum()
         distill.append((teacher * np.log(teacher / student)).sum())
-        # all passages of the batch, but the positive only once
-        kept = [j for j, d in enumerate(passages) if j == 4 * i or d != passages[4 * i]]
+        # all passages of the batch but the LLM's own top 3 (and the query itself): positives too
+        best = sorted((-told[k], k[1]) for k in told if k[0] == g.query_id)[:3]
+        no_negatives = {g.query_id, *(d for _, d in best)}
+        kept = [j for j, d in enumerate(passages) if j == 4 * i or d not in no_negatives]
         masked += len(passages) - len(kept)
         e = np.exp(scores[i, kept])
         contrastive.append(-np.log(np.exp(scores[i, 4 * i]) / e.sum()))
-    assert masked  # this batch holds copies of positives
+    assert masked  # this batch holds other positives
     assert log[0]["distill"] == pytest.approx(np.mean(distill), abs=1e-4)
     assert log[0]["contrastive"] == pytest.approx(np.mean(contrastive), abs=1e-4)
 

@@ -127,6 +127,16 @@ def test_every_pair_was_scored_and_no_query_is_its_own_candidate(project: Projec
     assert set(scores.query_id.str.split("/").str[0]) == {"news", "careers"}
 
 
+def test_held_out_samples_are_in_the_pool_but_training_never_sees_them(project: Project) -> None:
+    def datasets(table: str, column: str) -> set[str]:
+        ids = pd.read_parquet(project.folder / RUN / f"{table}.parquet")[column]
+        return set(ids.str.split("/").str[0])
+
+    assert datasets("pool", "id") == {"news", "careers", "film"}
+    assert datasets("training_pool", "id") == {"news", "careers"}
+    assert datasets("candidates", "demonstration_id") <= {"news", "careers"}
+
+
 def test_second_run_does_nothing(project: Project) -> None:
     assert "Nothing to be done" in project.snakemake()
 
@@ -144,6 +154,26 @@ def test_changed_test_set_reruns_its_own_evaluation_alone(project: Project) -> N
         path.write_text(before)
     # the same bytes again, though newer: nothing to do
     assert project.planned() == {}
+
+
+def test_changed_labels_rerun_what_shows_them(project: Project) -> None:
+    path = project.folder / "data/NER/film/labels.json"
+    before = path.read_text()
+    try:
+        path.write_text(json.dumps([*json.loads(before), "studio"]))
+        # both splits of film, so the pool; nothing that was trained on
+        planned = project.planned()
+        assert planned["normalize"] == 2
+        assert planned["pool"] == 1
+        assert not {"candidates", "score", "train_reward", "train_retriever"} & set(planned)
+    finally:
+        path.write_text(before)
+
+
+def test_added_baseline_trains_and_scores_nothing(project: Project) -> None:
+    planned = project.planned(changes={"evaluation": {"systems": ["bm25", "ruie", "bm25_task"]}})
+    # one index for the new range; 2 datasets, one system more
+    assert planned == {"bm25_index": 1, "retrieve": 2, "infer": 2, "evaluate": 2, "table": 2}
 
 
 def test_changed_k_reruns_inference_alone(project: Project) -> None:
@@ -198,6 +228,9 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
         ({"datasets": {"root": "nowhere"}}, r"nowhere/NER/news: no such data folder.*root"),
         ({"datasets": {"include": ["fim"]}}, r"datasets\.include: \['fim'\] are not in"),
         ({"evaluation": {"systems": ["rui"]}}, r"evaluation\.systems: 'rui' is not defined"),
+        ({"evaluation": {"k": [17]}}, r"evaluation\.k: \[17\] is above evaluation\.depth, 16"),
+        ({"datasets": {"include": ["film"]}}, r"there is no held-in dataset with a training set"),
+        ({"run": ".."}, r"config: run: '\.\.' does not match"),
         ({"models": {"tiny-lm": {"path": "gone"}}}, r"models\.tiny-lm\.path: gone holds no model"),
     ],
 )

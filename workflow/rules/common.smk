@@ -1,5 +1,6 @@
 # Reads and checks the configuration and the dataset registry; small helpers of the rules.
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -70,12 +71,12 @@ DATASETS = load_registry(config["datasets"]["registry"])
 
 
 def split_file(dataset, split):
-    """The file of one split (IE_INSTRUCTIONS keeps each split in a file of its own)."""
+    """A file of a dataset: one split, or its labels (the IE_INSTRUCTIONS layout)."""
     return str(Path(DATASETS[dataset]["path"], f"{split}.json"))
 
 
 for _name, _row in DATASETS.items():
-    for _split in ["test"] * _row["evaluate"] + ["train"] * _row["train"]:
+    for _split in ["labels"] + ["test"] * _row["evaluate"] + ["train"] * _row["train"]:
         if not Path(split_file(_name, _split)).is_file():
             raise WorkflowError(
                 f"{split_file(_name, _split)}: no such file (dataset {_name}); provide it or say "
@@ -104,6 +105,25 @@ def evaluated(held_out):
 
 
 EVALUATED = {True: evaluated(True), False: evaluated(False)}
+for _what, _names in {
+    "dataset with a training set": POOL,
+    "held-in dataset with a training set": TRAINING,
+    "dataset to evaluate": EVALUATED[True] + EVALUATED[False],
+}.items():
+    if not _names:
+        raise WorkflowError(
+            f"config: there is no {_what}; widen datasets.include or evaluation, or mend the "
+            "registry"
+        )
+if max(config["evaluation"]["k"], default=0) > config["evaluation"]["depth"]:
+    raise WorkflowError(
+        f"evaluation.k: {config['evaluation']['k']} is above evaluation.depth, "
+        f"{config['evaluation']['depth']} demonstrations retrieved; raise depth"
+    )
+if config["training"]["cpu"] and config["training"]["processes"] > 1:
+    raise WorkflowError(
+        "training.processes: accelerate starts one process on a CPU; set it to 1"
+    )
 for _place in (
     "evaluation.llms",
     "evaluation.systems",
@@ -119,6 +139,14 @@ for _place in (
             raise WorkflowError(
                 f"{_place}: {_name!r} is not defined; use one of {sorted(_known)}"
             )
+
+
+for _name in config["evaluation"]["systems"]:
+    _model = SYSTEMS[_name].get("model")
+    if _model is not None and _model not in MODELS:
+        raise WorkflowError(
+            f"systems.{_name}.model: {_model!r} is not defined; use one of {sorted(MODELS)}"
+        )
 
 
 def is_trained(system):
@@ -168,27 +196,20 @@ def dtype(name):
     return MODELS[name].get("dtype", "bfloat16")
 
 
-# Scoring
-def index_ranges():
-    """Retrieval ranges that BM25 needs an index for."""
-    used = [SYSTEMS[s] for s in config["evaluation"]["systems"]]
-    wanted = {s["range"] for s in used if s["retriever"] == "bm25"}
-    return [
-        r
-        for r in ("mixed", "task", "dataset")
-        if r in wanted | {config["candidates"]["range"]}
-    ]
-
-
 # Training
 def launch():
     """`accelerate launch` with the devices of the config; CPU where there is no GPU."""
-    processes = config["training"]["processes"]
-    return f"accelerate launch --num_processes {processes} --num_machines 1 --dynamo_backend no" f" --mixed_precision {config['training']['mixed_precision']}" + (
-        " --multi_gpu" if processes > 1 and not config["training"]["cpu"] else ""
-    ) + (
-        " --cpu" if config["training"]["cpu"] else ""
-    )
+    c = config["training"]
+    words = ["accelerate launch --num_machines 1 --dynamo_backend no"]
+    words += [f"--num_processes {c['processes']}"]
+    words += [f"--mixed_precision {c['mixed_precision']}"]
+    words += ["--multi_gpu"] * (c["processes"] > 1) + ["--cpu"] * c["cpu"]
+    return " ".join(words)
+
+
+def has_teacher(system):
+    """Whether a trained system is distilled from a reward model."""
+    return SYSTEMS[system]["reward"] and SYSTEMS[system]["distill"]
 
 
 def variant(system):
@@ -233,7 +254,7 @@ def retriever_inputs(w):
     """What a system needs besides queries and pool, by the flag that names it."""
     kind = SYSTEMS[w.system]["retriever"]
     if kind == "bm25":
-        return {"index": f"{RUN}/bm25"}
+        return {"index": f"{RUN}/bm25/pool/{SYSTEMS[w.system]['range']}"}
     if kind in ("dense", "trained"):
         return {
             "model": encoder(w.system),
@@ -308,11 +329,18 @@ def predictions():
     ]
 
 
+def one_of(names):
+    """A wildcard that takes these names and no other."""
+    return "|".join(map(re.escape, names))
+
+
 wildcard_constraints:
-    dataset="[^/]+",
-    system="[^/]+",
-    llm="[^/]+",
+    dataset=one_of(DATASETS),
+    system=one_of([*SYSTEMS, ZERO_SHOT]),
+    llm=one_of(MODELS),
     k=r"\d+",
     shard=r"\d+",
     split="train|dev|test",
     variant="keywords|plain",
+    part="pool|training_pool",
+    range="mixed|task|dataset",

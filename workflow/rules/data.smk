@@ -2,7 +2,10 @@
 rule normalize:
     input:
         data=lambda w: split_file(w.dataset, w.split),
-        code=code("normalize", "readers/__init__", "readers/ie_instructions", "prompt"),
+        labels=lambda w: split_file(w.dataset, "labels"),
+        code=code(
+            "normalize", "examples", "readers/__init__", "readers/ie_instructions"
+        ),
     output:
         data=f"{RUN}/data/{{dataset}}/{{split}}.parquet",
         report=f"{RUN}/data/{{dataset}}/{{split}}.report.parquet",
@@ -29,14 +32,19 @@ rule normalize:
         " > {log} 2>&1"
 
 
+# The candidate pool, and the part of it that training may see: held-out samples are "completely
+# unseen during training" (4.1), as demonstrations too.
 rule pool:
     input:
-        data=[f"{RUN}/data/{dataset}/train.parquet" for dataset in POOL],
+        data=lambda w: [
+            f"{RUN}/data/{dataset}/train.parquet"
+            for dataset in (POOL if w.part == "pool" else TRAINING)
+        ],
         code=code("sample"),
     output:
-        f"{RUN}/pool.parquet",
+        f"{RUN}/{{part}}.parquet",
     log:
-        f"{RUN}/logs/pool.log",
+        f"{RUN}/logs/{{part}}.log",
     resources:
         mem_mb=8000,
         runtime=60,

@@ -75,7 +75,7 @@ rule report:
             for kind in dict.fromkeys(
                 f"reward/{variant(s)}"
                 for s in config["evaluation"]["systems"]
-                if is_trained(s) and SYSTEMS[s]["reward"]
+                if is_trained(s) and has_teacher(s)
             )
         ]
         + [
@@ -85,7 +85,7 @@ rule report:
         ],
         predictions=predictions(),
         config=f"{RUN}/config.json",
-        code=code("report", "scorers"),
+        code=code("report", "headline", "charts", "browse", "page", "scorers", "tables"),
     output:
         html=report(
             f"{RUN}/report.html", category="results", caption="../report/report.rst"

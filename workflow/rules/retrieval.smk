@@ -16,6 +16,7 @@ rule encode:
         gpu=1,
     params:
         flags=lambda w: flags(
+            version="encode-1",
             keywords=SYSTEMS[w.system]["keywords"],
             **encoder_settings(w.system),
             **texts(w.system, "demonstration"),

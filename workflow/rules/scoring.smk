@@ -1,28 +1,28 @@
-# BM25 candidates of the training queries, and the language model's preference (section 3.2).
+# BM25 candidates of the training queries, and the language model's preference (section 3.2). What
+# the retriever waits for has priority over answers, which only the tables wait for.
 rule bm25_index:
     input:
-        pool=f"{RUN}/pool.parquet",
+        pool=f"{RUN}/{{part}}.parquet",
         code=code("bm25", "ranking"),
     output:
-        directory(f"{RUN}/bm25"),
+        directory(f"{RUN}/bm25/{{part}}/{{range}}"),
     log:
-        f"{RUN}/logs/bm25_index.log",
+        f"{RUN}/logs/bm25_index/{{part}}-{{range}}.log",
     benchmark:
-        f"{RUN}/logs/bm25_index.tsv"
+        f"{RUN}/logs/bm25_index/{{part}}-{{range}}.tsv"
     resources:
         mem_mb=4000,
         runtime=60,
-    params:
-        flags=flags(ranges=index_ranges()),
     shell:
-        "python -m ruie.bm25 --pool {input.pool} {params.flags} --out {output} > {log} 2>&1"
+        "python -m ruie.bm25 --pool {input.pool} --range {wildcards.range} --out {output}"
+        " > {log} 2>&1"
 
 
 rule candidates:
     input:
         queries=f"{RUN}/queries.parquet",
-        pool=f"{RUN}/pool.parquet",
-        index=f"{RUN}/bm25",
+        pool=f"{RUN}/training_pool.parquet",
+        index=f"{RUN}/bm25/training_pool/{config['candidates']['range']}",
         code=code("retrieve", "bm25", "ranking"),
     output:
         f"{RUN}/candidates.parquet",
@@ -30,6 +30,7 @@ rule candidates:
         f"{RUN}/logs/candidates.log",
     benchmark:
         f"{RUN}/logs/candidates.tsv"
+    priority: 50
     threads: 4
     resources:
         mem_mb=8000,
@@ -51,7 +52,7 @@ rule score:
     input:
         candidates=f"{RUN}/candidates.parquet",
         queries=f"{RUN}/queries.parquet",
-        pool=f"{RUN}/pool.parquet",
+        pool=f"{RUN}/training_pool.parquet",
         model=lambda w: model(w.llm),
     output:
         f"{RUN}/scores/{{llm}}/{{shard}}.parquet",
@@ -59,6 +60,7 @@ rule score:
         f"{RUN}/logs/score/{{llm}}-{{shard}}.log",
     benchmark:
         f"{RUN}/logs/score/{{llm}}-{{shard}}.tsv"
+    priority: 50
     threads: 16
     resources:
         mem_mb=lambda w, attempt: 32000 * attempt,

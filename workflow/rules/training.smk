@@ -5,7 +5,7 @@ rule train_reward:
     input:
         scores=SCORES,
         queries=f"{RUN}/queries.parquet",
-        pool=f"{RUN}/pool.parquet",
+        pool=f"{RUN}/training_pool.parquet",
         model=model(config["reward"]["model"]),
     output:
         model=directory(f"{RUN}/reward/{{variant}}/model"),
@@ -14,6 +14,7 @@ rule train_reward:
         f"{RUN}/logs/train_reward/{{variant}}.log",
     benchmark:
         f"{RUN}/logs/train_reward/{{variant}}.tsv"
+    priority: 50
     threads: 16
     resources:
         mem_mb=lambda w, attempt: 32000 * attempt,
@@ -38,7 +39,7 @@ rule score_reward:
     input:
         scores=SCORES,
         queries=f"{RUN}/queries.parquet",
-        pool=f"{RUN}/pool.parquet",
+        pool=f"{RUN}/training_pool.parquet",
         model=f"{RUN}/reward/{{variant}}/model",
     output:
         f"{RUN}/rewards/{{variant}}.parquet",
@@ -46,6 +47,7 @@ rule score_reward:
         f"{RUN}/logs/score_reward/{{variant}}.log",
     benchmark:
         f"{RUN}/logs/score_reward/{{variant}}.tsv"
+    priority: 50
     threads: 16
     resources:
         mem_mb=16000,
@@ -73,7 +75,7 @@ rule train_retriever:
             else []
         ),
         queries=f"{RUN}/queries.parquet",
-        pool=f"{RUN}/pool.parquet",
+        pool=f"{RUN}/training_pool.parquet",
         model=model(config["retriever"]["model"]),
     output:
         model=directory(f"{RUN}/retriever/{{system}}/model"),
@@ -82,6 +84,7 @@ rule train_retriever:
         f"{RUN}/logs/train_retriever/{{system}}.log",
     benchmark:
         f"{RUN}/logs/train_retriever/{{system}}.tsv"
+    priority: 50
     threads: 16
     resources:
         mem_mb=lambda w, attempt: 32000 * attempt,
