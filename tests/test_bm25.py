@@ -52,8 +52,8 @@ def retrieve(folder, *more, queries="queries.parquet"):
     out = folder / "out.parquet"
     out.unlink(missing_ok=True)
     done = tiny.python("-m", "ruie.retrieve", "--retriever", "bm25", "--queries", folder / queries,
-                       "--pool", folder / "pool.parquet", "--index", folder / "index" / within, *more,
-                       "--out", out)  # fmt: skip
+                       "--pool", folder / "pool.parquet", "--index",
+                       folder / "index" / within, *more, "--out", out)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return parquet.read(out, parquet.CANDIDATES).to_pylist()
 

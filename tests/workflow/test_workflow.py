@@ -77,7 +77,8 @@ class Project:
         config = merged(yaml.safe_load((ROOT / "workflow/demo.yaml").read_text()), OVERRIDES)
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(merged(config, changes or {})))
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "tiny.yaml"],
+            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments,
+             "--configfile", "tiny.yaml"],
             cwd=self.folder, text=True, capture_output=True, timeout=600,
         )  # fmt: skip
         printed = done.stdout + done.stderr
@@ -229,7 +230,10 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
         ({"datasets": {"include": ["fim"]}}, r"datasets\.include: \['fim'\] are not in"),
         ({"evaluation": {"systems": ["rui"]}}, r"evaluation\.systems: 'rui' is not defined"),
         ({"evaluation": {"k": [17]}}, r"evaluation\.k: \[17\] is above evaluation\.depth, 16"),
-        ({"datasets": {"include": ["film"]}}, r"there is no held-in dataset with a training set"),
+        (
+            {"datasets": {"include": ["film"]}, "evaluation": {"held_in": []}},
+            r"there is no held-in dataset with a training set",
+        ),
         ({"run": ".."}, r"config: run: '\.\.' does not match"),
         ({"models": {"tiny-lm": {"path": "gone"}}}, r"models\.tiny-lm\.path: gone holds no model"),
     ],

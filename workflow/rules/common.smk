@@ -329,6 +329,16 @@ def predictions():
     ]
 
 
+# a missing model must show itself before the plan, not in the middle of it
+for _name in {
+    config["scoring"]["llm"],
+    config["reward"]["model"],
+    config["retriever"]["model"],
+    *config["evaluation"]["llms"],
+}:
+    model(_name)
+
+
 def one_of(names):
     """A wildcard that takes these names and no other."""
     return "|".join(map(re.escape, names))
