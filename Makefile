@@ -21,7 +21,7 @@ $(DONE): envs/lock.txt envs/vllm-$(ACCELERATOR).txt pyproject.toml
 	  || { echo "error: $(PYTHON) is older than Python 3.11; set PYTHON=python3.11 or later"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@# the lock names every package, so its parts can be unpacked side by side
-	grep -v '^#' envs/lock.txt | xargs -P $(CORES) -n 70 $(PIP) --no-deps
+	grep -v '^#' envs/lock.txt | tr '\n' '\0' | xargs -0 -P $(CORES) -n 70 $(PIP) --no-deps
 	$(PIP) $(if $(filter cpu,$(ACCELERATOR)),--no-deps,) -r envs/vllm-$(ACCELERATOR).txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
