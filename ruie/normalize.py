@@ -1,55 +1,100 @@
 """Read one split of one dataset in its own format into the normalised form.
 
-Writes the EXAMPLES table and, with --report, the counted problems of the split.
+Writes the EXAMPLES table and, with --report, what was counted: instances kept, records read and
+left out, what was mended and why. Files are streamed: memory does not grow with them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-import pyarrow as pa
+from typing import Any
 
 from ruie import cli, examples, parquet, readers
+from ruie.readers import files
+
+#: Examples held at once.
+BATCH = 10_000
 
 
 def run(
-    source: readers.Source, format: str, repair: bool = False
-) -> tuple[pa.Table, list[dict[str, object]]]:
-    """Examples of a split as a table, and its report rows.
+    source: readers.Source, format: str, out: Path, repair: bool = False
+) -> list[dict[str, object]]:
+    """Write the examples of a split to ``out``; its report rows.
 
     Raises ``UserError`` for unreadable data and for a split without any instance.
     """
     problems = readers.Problems(repair=repair)
-    found = list(readers.get(format)(source, problems))
-    if not found:
-        raise cli.UserError(
-            f"{source.path}: split {source.split!r} holds no instance; provide one or take the "
-            "dataset out of the registry"
-        )
-    seen = Counter((e.text, e.event) for e in found)
-    counts = {
-        "instances": (len(found), ""),
-        "annotations": (sum(len(e.annotations) for e in found), ""),
-        "instances without annotation": (sum(not e.annotations for e in found), ""),
-        "duplicates": (sum(n - 1 for n in seen.values()), ""),
-        **{what: (n, problems.first[what]) for what, n in sorted(problems.counts.items())},
-    }
+    found = readers.get(format)(source, problems)
+    counts = {"instances": 0, "annotations": 0, "instances without annotation": 0, "duplicates": 0}
+    seen: set[bytes] = set()
+    with parquet.writing(parquet.EXAMPLES, out) as write:
+        for batch in _batches(found):
+            counts["instances"] += len(batch)
+            counts["annotations"] += sum(len(e.annotations) for e in batch)
+            counts["instances without annotation"] += sum(not e.annotations for e in batch)
+            seen |= {_digest(e) for e in batch}
+            write(examples.to_table(batch))
+        if not counts["instances"]:
+            raise cli.UserError(
+                f"{source.path}: split {source.split!r} holds no instance; provide one or take the "
+                "dataset out of the registry"
+            )
+    counts["duplicates"] = counts["instances"] - len(seen)
     key = {"dataset": source.dataset, "task": source.task, "split": source.split}
-    report: list[dict[str, object]] = [
-        {**key, "what": what, "count": n, "example": example}
-        for what, (n, example) in counts.items()
-    ]
-    return pa.Table.from_pylist(examples.to_rows(found), schema=parquet.EXAMPLES), report
+    rows = [(what, n, "") for what, n in counts.items()]
+    rows += [(what, n, problems.first[what]) for what, n in sorted(problems.counts.items())]
+    return [{**key, "what": what, "count": n, "example": example} for what, n, example in rows]
+
+
+def _batches(found: Iterator[examples.Example]) -> Iterator[list[examples.Example]]:
+    while batch := list(itertools.islice(found, BATCH)):
+        yield batch
+
+
+def _digest(e: examples.Example) -> bytes:
+    """What makes two instances the same: the text, and the event that an EEA instance asks about."""
+    return hashlib.blake2b(repr((e.text, e.event)).encode(), digest_size=12).digest()
+
+
+def mapping(text: str) -> Mapping[str, str | None]:
+    """``--labels``: ``PER=person,ORG=organization`` (``MISC=`` leaves a label out), or a JSON file
+    with a list of labels or an object; see ``readers.Source.labels``."""
+    if "=" in text and not Path(text).is_file():
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        return {old.strip(): new.strip() or None for old, _, new in pairs}
+    given: Any = files.document(Path(text))
+    if isinstance(given, list):
+        given = {label: label for label in given if isinstance(label, str)}
+    if not isinstance(given, dict) or not given:
+        raise cli.UserError(f"{text}: must hold a list of labels or an object of label names")
+    return given
+
+
+def options(words: list[str]) -> Mapping[str, str]:
+    """``--option name=value ...``"""
+    pairs = [word.partition("=") for word in words]
+    if bad := [word for word, sign, _ in pairs if not sign]:
+        raise cli.UserError(f"--option {bad[0]}: must be name=value")
+    return {name: value for name, _, value in pairs}
 
 
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
-    p.add_argument("--format", default="ie_instructions", help="form of the files (%(default)s)")
+    p.add_argument("--format", default="ie_instructions", choices=list(readers.FORMATS),
+                   help="form of the files (%(default)s)")  # fmt: skip
     p.add_argument("--task", required=True, choices=examples.TASKS)
     p.add_argument("--input", required=True, type=Path, help="folder or file, as the format has it")
     p.add_argument("--split", required=True, help="train, dev or test")
     p.add_argument("--dataset", help="name in ids and tables (default: the input's name)")
+    p.add_argument("--files", help="split -> names or globs of its files below the input, as a "
+                   "JSON object (default: files whose path names the split)")  # fmt: skip
+    p.add_argument("--labels", help="label names, and with them the schema: PER=person,MISC= or a "
+                   "JSON file (default: labels as they are found)")  # fmt: skip
+    p.add_argument("--option", nargs="*", default=[], help="name=value, as the format has it")
     p.add_argument("--repair", action="store_true", help="mend or leave out bad records, counted")
     p.add_argument("--out", required=True, type=Path, help="EXAMPLES table to write")
     p.add_argument("--report", type=Path, help="REPORT table to write")
@@ -58,12 +103,17 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    source = readers.Source(args.input, args.task, args.dataset or args.input.name, args.split)
-    table, report = run(source, args.format, args.repair)
+    name = args.dataset or (args.input.name if args.input.is_dir() else args.input.stem)
+    source = readers.Source(
+        args.input, args.task, name, args.split,
+        files=None if args.files is None else json.loads(args.files),
+        labels=None if args.labels is None else mapping(args.labels),
+        options=options(args.option),
+    )  # fmt: skip
+    report = run(source, args.format, args.out, args.repair)
     for row in report:
         cli.log.info("%s %s %s: %s %s", *(row[c] for c in ("dataset", "split", "what", "count")),
                      row["example"])  # fmt: skip
-    parquet.write(table, parquet.EXAMPLES, args.out)
     if args.report:
         parquet.write(report, parquet.REPORT, args.report)
 

@@ -7,7 +7,7 @@ that changes from run to run (time, host, path) is stored: same rows, same bytes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,14 @@ def write(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: str | 
     with replacing(path) as part:
         pq.write_table(table, part, compression="zstd")
     return table
+
+
+@contextmanager
+def writing(schema: pa.Schema, path: str | Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield a function that adds tables of ``schema`` to the file; it takes its place when all are
+    written."""
+    with replacing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+        yield file.write_table
 
 
 def read_any(path: str | Path, columns: list[str] | None = None) -> pa.Table:

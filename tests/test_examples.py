@@ -46,12 +46,12 @@ def test_the_factory_places_spans(ner):
 
 
 def test_round_trip_through_the_table(one_of_each):
-    table = pa.Table.from_pylist(examples.to_rows(one_of_each), schema=parquet.EXAMPLES)
+    table = examples.to_table(one_of_each)
     assert examples.from_table(table) == one_of_each
 
 
 def test_rows_spell_the_answer_and_the_event(one_of_each):
-    rows = examples.to_rows(one_of_each)
+    rows = examples.to_table(one_of_each).to_pylist()
     assert [r["answer"] for r in rows] == [
         "person: Alice.",
         "None",
@@ -80,7 +80,7 @@ def test_read_joins_files_in_order(one_of_each, tmp_path):
     paths = []
     for i, part in enumerate((one_of_each[3:], one_of_each[:3])):
         paths.append(tmp_path / f"{i}.parquet")
-        parquet.write(examples.to_rows(part), parquet.EXAMPLES, paths[-1])
+        parquet.write(examples.to_table(part), parquet.EXAMPLES, paths[-1])
     assert examples.read(*paths) == one_of_each[3:] + one_of_each[:3]
     assert examples.read() == []
 
@@ -152,5 +152,5 @@ _examples = st.builds(
 
 @given(st.lists(_examples, max_size=4))
 def test_any_example_survives_the_table(members):
-    table = pa.Table.from_pylist(examples.to_rows(members), schema=parquet.EXAMPLES)
+    table = examples.to_table(members)
     assert examples.from_table(table) == members

@@ -33,8 +33,9 @@ def put(folder: Path, records, labels=("person",)) -> Path:
 
 def run(folder: Path, task="NER", repair=False):
     source = readers.Source(folder, task, "people", "test")
-    table, report = normalize.run(source, "ie_instructions", repair)
-    return table, {r["what"]: (r["count"], r["example"]) for r in report}
+    out = folder / "out.parquet"
+    report = normalize.run(source, "ie_instructions", out, repair)
+    return parquet.read(out, parquet.EXAMPLES), {r["what"]: (r["count"], r["example"]) for r in report}
 
 
 def test_table_and_report(tmp_path):
@@ -64,7 +65,7 @@ def test_repaired_faults_are_in_the_report_with_the_first_of_their_kind(tmp_path
     )
     assert report["unknown label (annotation left out)"] == (
         2,
-        f"{where}: label 'dog' is not in labels.json",
+        f"{where}: label 'dog' is not in the schema",
     )
     assert report["instances"] == (6, "")
     assert report["annotations"] == (5, "")  # 3 as before and Bob twice

@@ -39,7 +39,7 @@ def test_round_trip_of_no_rows_and_of_nulls(name, tmp_path):
 
 
 def test_round_trip_keeps_any_text(tmp_path, make_example):
-    rows = examples.to_rows([make_example("Zoë — 東京;\n$5 🎉", ("person", "Zoë"))])
+    rows = examples.to_table([make_example("Zoë — 東京;\n$5 🎉", ("person", "Zoë"))]).to_pylist()
     parquet.write(rows, parquet.EXAMPLES, tmp_path / "t.parquet")
     assert parquet.read(tmp_path / "t.parquet", parquet.EXAMPLES).to_pylist() == rows
 

@@ -193,7 +193,7 @@ def test_dense_agrees_with_sorting_everything(queries, pool, seed):
 
 def test_the_command(queries, pool, tmp_path):
     for name, members in (("q", queries), ("p", pool.members)):
-        parquet.write(examples.to_rows(members), parquet.EXAMPLES, tmp_path / f"{name}.parquet")
+        parquet.write(examples.to_table(members), parquet.EXAMPLES, tmp_path / f"{name}.parquet")
     for within in RANGES:
         out = tmp_path / f"{within}.parquet"
         retrieve.main(
@@ -210,7 +210,7 @@ def test_the_command(queries, pool, tmp_path):
 )
 def test_what_a_retriever_needs(queries, tmp_path, capsys, retriever, flags):
     path = str(tmp_path / "q.parquet")
-    parquet.write(examples.to_rows(queries), parquet.EXAMPLES, path)
+    parquet.write(examples.to_table(queries), parquet.EXAMPLES, path)
     command = ["--queries", path, "--pool", path, "--out", str(tmp_path / "o"), "--retriever"]
     with pytest.raises(SystemExit):
         retrieve.main([*command, retriever])

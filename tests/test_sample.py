@@ -15,12 +15,11 @@ from ruie.cli import UserError
 def tables(make_example):
     """Datasets a (10), b (3) and c (5)."""
     return [
-        pa.Table.from_pylist(
-            examples.to_rows(
+        examples.to_table(
+            [
                 make_example(f"Sentence {i} of {name}.", id=f"{name}/train/{i:06d}")
                 for i in range(n)
-            ),
-            schema=parquet.EXAMPLES,
+            ]
         )
         for name, n in (("a", 10), ("b", 3), ("c", 5))
     ]

@@ -159,7 +159,7 @@ def sample(
 
 
 def write_examples(members: list[Example], path: Path) -> Path:
-    parquet.write(examples.to_rows(members), parquet.EXAMPLES, path)
+    parquet.write(examples.to_table(members), parquet.EXAMPLES, path)
     return path
 
 

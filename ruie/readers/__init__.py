@@ -1,25 +1,95 @@
-"""Readers of dataset formats. Each is a function ``read(source: Source, problems: Problems)``
-that yields examples; a format is registered here under the name that users write."""
+"""Readers of dataset formats.
+
+A format is a module with ``SUFFIXES`` (of its files) and ``records(file, source)``, which yields
+what the file says, sentence by sentence, unchecked. Everything else is the same for all formats
+and stands in ``ruie.readers.build``: which files make a split, label names and the schema, offsets,
+ids, and the counting of what was mended or left out. A format that keeps its label set beside its
+data says it with ``schema(source)``.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 from ruie.cli import UserError
 from ruie.examples import Example
 
+#: A label set: labels, or the roles of each event type (EET, EEA).
+Schema = Sequence[str] | Mapping[str, Sequence[str]]
+
 
 @dataclass(frozen=True)
 class Source:
-    """What to read: ``path`` is a folder or file, as the format has it."""
+    """What to read.
+
+    ``path``: a folder, or one file. ``files``: split -> names or globs below ``path``, where the
+    files do not tell by their names which split they are. ``labels``: label in the files -> label
+    in the tables, in the schema's order (None: such annotations are left out, counted); without it
+    labels stay as they are. ``options``: what a format alone understands, documented there.
+    """
 
     path: Path
     task: str
     dataset: str
     split: str
+    files: Mapping[str, Sequence[str]] | None = None
+    labels: Mapping[str, str | None] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A span as a file gives it: ``start`` and ``end`` count characters of the record's text, or
+    are None where the file names the string alone."""
+
+    text: str
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An annotation as a file gives it: NER the entity; RE head and tail; EET the trigger; EEA one
+    argument, its role as the label."""
+
+    label: str
+    mentions: tuple[Mention, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One instance as a file gives it. ``where``: ``file#record``, records from 0. ``event``: the
+    given event of an EEA instance, its type as the label. ``notes``: what the reader could not keep
+    as it stood ("discontinuous span: ..."); counted."""
+
+    where: str
+    text: str
+    facts: Sequence[Fact]
+    event: Fact | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A record that cannot be read, and why; left out and counted, or the end of the reading."""
+
+    where: str
+    why: str
+
+
+class Format(Protocol):
+    """What a format's module offers."""
+
+    SUFFIXES: tuple[str, ...]
+
+    def records(self, file: Path, source: Source) -> Iterator[Record | Bad]:
+        """What one file says. Raises ``UserError`` for a file that is none of the format."""
 
 
 @dataclass
@@ -46,14 +116,17 @@ class Problems:
         self.first.setdefault(what, f"{where}: {detail}")
 
 
-Reader = Callable[[Source, Problems], Iterator[Example]]
+#: The name that users write -> the module.
+FORMATS = {
+    "ie_instructions": "ie_instructions",
+}
 
 
-def get(name: str) -> Reader:
-    """The reader of a format."""
-    from ruie.readers import ie_instructions
+def get(name: str) -> Callable[[Source, Problems], Iterator[Example]]:
+    """The reader of a format: ``build.examples`` of its module."""
+    from ruie.readers import build
 
-    readers: dict[str, Reader] = {"ie_instructions": ie_instructions.read}
-    if name not in readers:
-        raise UserError(f"format {name!r} is not known; use one of: {', '.join(readers)}")
-    return readers[name]
+    if name not in FORMATS:
+        raise UserError(f"format {name!r} is not known; use one of: {', '.join(FORMATS)}")
+    module: Format = import_module(f"ruie.readers.{FORMATS[name]}")  # type: ignore[assignment]
+    return partial(build.examples, module)

@@ -1,0 +1,212 @@
+"""From what a file says to checked examples: the part of reading that all formats share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ruie.cli import UserError
+from ruie.examples import Annotation, Event, Example, Span
+from ruie.readers import Bad, Fact, Format, Mention, Problems, Record, Schema, Source
+
+#: Types that stand for "nothing" in real files; skipped and counted.
+SKIPPED_TYPES = ("NA", "")
+#: How files call the splits.
+SPLIT_NAMES = {
+    "train": {"train", "training"},
+    "dev": {"dev", "devel", "development", "val", "valid", "validation", "eval"},
+    "test": {"test", "testing"},
+}
+
+
+def split_files(source: Source, suffixes: Sequence[str], split: str) -> list[Path]:
+    """The files of a split, sorted: the path itself where it is a file; what ``source.files`` names;
+    else ``{split}.json`` or so; else all files of the format with the split's name as a word of
+    their path. Empty for none."""
+    if source.path.is_file():
+        return [source.path]
+    if not source.path.is_dir():
+        raise UserError(
+            f"{source.path}: no such data folder or file; mend the path in the dataset registry"
+        )
+    if source.files is not None:
+        found = [p for name in source.files.get(split, ()) for p in source.path.glob(name)]
+        return sorted(p for p in found if p.is_file())
+    plain = [source.path / f"{split}{suffix}" for suffix in suffixes]
+    if found := [p for p in plain if p.is_file()]:
+        return found
+    names = SPLIT_NAMES.get(split, {split})
+    return sorted(
+        p
+        for p in source.path.rglob("*")
+        if p.suffix.lower() in suffixes
+        and names & set(re.split(r"[\W_]+", str(p.relative_to(source.path).with_suffix("")).lower()))
+        and p.is_file()
+    )
+
+
+def examples(form: Format, source: Source, problems: Problems) -> Iterator[Example]:
+    """Examples of one split, in file order.
+
+    Raises ``UserError`` for a missing folder or file, a file that is none of the format, and, when
+    nothing is to be repaired, for a bad record: a span that does not match its text, a label
+    outside the schema, an empty text.
+    """
+    files = split_files(source, form.SUFFIXES, source.split)
+    if not files:
+        raise UserError(
+            f"{source.path}: no file of split {source.split!r} ({', '.join(form.SUFFIXES)}); name "
+            "its files with `files` in the registry, or --files by hand"
+        )
+    labels = Labels(form, source, problems)
+    number = -1
+    for file in files:
+        for record in form.records(file, source):
+            number += 1
+            if isinstance(record, Bad):
+                problems.add("unreadable record", record.where, record.why, "record left out")
+                continue
+            example = _example(record, number, source, labels, problems)
+            if example is not None:
+                yield example
+
+
+class Labels:
+    """Label names and the schema. The schema is the renamed labels where ``source.labels`` is given;
+    else what the format says; else every label in the files of all splits, sorted."""
+
+    def __init__(self, form: Format, source: Source, problems: Problems) -> None:
+        self.names, self.problems = source.labels, problems
+        stated = getattr(form, "schema", None)
+        found: Schema | None = stated(source) if stated else None
+        if found is None and (self.names is None or source.task == "EEA"):
+            found = self._collect(form, source)
+        self.roles: Mapping[str, Sequence[str]] = {}
+        if isinstance(found, Mapping):
+            self.roles = {
+                event: self._renamed(roles)
+                for event, roles in found.items()
+                if self._name(event) is not None
+            }
+        names = list(self.roles) if isinstance(found, Mapping) else list(found or ())
+        if source.task != "EEA" and self.names is not None:
+            names = list(self.names)
+        self.schema = self._renamed(names)
+        self.roles = {str(self._name(event)): roles for event, roles in self.roles.items()}
+        self.known = set(self.schema)
+
+    def _collect(self, form: Format, source: Source) -> Schema:
+        files = {f for s in SPLIT_NAMES for f in split_files(source, form.SUFFIXES, s)}
+        files |= set(split_files(source, form.SUFFIXES, source.split))
+        plain: set[str] = set()
+        roles: dict[str, set[str]] = {}
+        for file in sorted(files):
+            for record in form.records(file, source):
+                if isinstance(record, Record):
+                    mine = plain
+                    if record.event is not None:
+                        mine = roles.setdefault(record.event.label, set())
+                    mine |= {f.label for f in record.facts if f.label not in SKIPPED_TYPES}
+        if source.task == "EEA":
+            return {event: sorted(roles[event]) for event in sorted(roles)}
+        return sorted(plain)
+
+    def _name(self, label: str) -> str | None:
+        return label if self.names is None else self.names.get(label)
+
+    def _renamed(self, labels: Sequence[str]) -> tuple[str, ...]:
+        names = (self._name(label) for label in labels if label not in SKIPPED_TYPES)
+        return tuple(dict.fromkeys(n for n in names if n is not None))
+
+    def keep(self, label: str, known: Sequence[str] | set[str], where: str) -> str | None:
+        """The label's name in the tables, or None for an annotation that is left out."""
+        if label in SKIPPED_TYPES:
+            self.problems.note(f"type {label!r} skipped", where, repr(label))
+            return None
+        if self.names is not None and label in self.names and self.names[label] is None:
+            self.problems.note(f"label {label!r} left out, as the registry says", where, repr(label))
+            return None
+        name = self._name(label)
+        if name is None or name not in known:
+            detail = f"label {label!r} is not in the schema"
+            self.problems.add("unknown label", where, detail, "annotation left out")
+            return None
+        return name
+
+
+def _example(
+    record: Record, number: int, source: Source, labels: Labels, problems: Problems
+) -> Example | None:
+    where, text = record.where, record.text
+    for note in record.notes:
+        problems.note(note, where, "")
+    if not text.strip():
+        problems.add("empty sentence", where, repr(text), "record left out")
+        return None
+    finder = Finder(text, where, problems)
+    event, schema = None, labels.schema
+    if record.event is not None:
+        # a type that the schema does not know, or a trigger that is nowhere, ends the record
+        kind = labels.keep(record.event.label, labels.known, where)
+        trigger = finder.find(record.event.mentions[0]) if kind is not None else None
+        if kind is None or trigger is None:
+            return None
+        event, schema = Event(kind, trigger), tuple(labels.roles[kind])
+    known = set(schema) if event else labels.known
+    found = []
+    for fact in record.facts:
+        label = labels.keep(fact.label, known, where)
+        if label is not None:
+            annotation = _annotation(label, fact, finder)
+            if annotation is not None:
+                found.append(annotation)
+    return Example(
+        id=f"{source.dataset}/{source.split}/{number:06d}",
+        task=source.task,
+        dataset=source.dataset,
+        split=source.split,
+        text=text,
+        schema=schema,
+        annotations=tuple(found),
+        event=event,
+        source=where.rsplit("/", 1)[-1],
+    )
+
+
+def _annotation(label: str, fact: Fact, finder: Finder) -> Annotation | None:
+    spans = [finder.find(m) for m in fact.mentions]
+    whole = tuple(s for s in spans if s is not None)
+    return Annotation(label, whole) if len(whole) == len(spans) else None
+
+
+class Finder:
+    """Finds a record's mentions in its text."""
+
+    def __init__(self, text: str, where: str, problems: Problems) -> None:
+        self.text, self.where, self.problems = text, where, problems
+        self.taken: set[tuple[int, int]] = set()
+
+    def find(self, mention: Mention) -> Span | None:
+        """The span where the mention says it is; else, repaired, at the first free literal
+        occurrence (a string without offsets is no fault, but counted)."""
+        name, start, end = mention.text, mention.start, mention.end
+        if start is not None and end is not None:
+            if 0 <= start < end and self.text[start:end] == name:
+                self.taken.add((start, end))
+                return Span(name, start, end)
+        at = self.text.find(name) if name else -1
+        first = at
+        while at >= 0 and (at, at + len(name)) in self.taken:
+            at = self.text.find(name, at + 1)
+        at = first if at < 0 else at
+        what = f"span {name!r}" + ("" if start is None else f" does not stand at [{start}, {end}]")
+        if at < 0:
+            self.problems.add("span not in text", self.where, what, "annotation left out")
+            return None
+        if start is None:
+            self.problems.note("offsets found by literal search", self.where, what)
+        else:
+            self.problems.add("wrong offsets", self.where, what, "found by literal search")
+        self.taken.add((at, at + len(name)))
+        return Span(name, at, at + len(name))
