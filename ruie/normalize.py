@@ -56,7 +56,7 @@ def _batches(found: Iterator[examples.Example]) -> Iterator[list[examples.Exampl
 
 
 def _digest(e: examples.Example) -> bytes:
-    """What makes two instances the same: the text, and the event that an EEA instance asks about."""
+    """What makes two instances the same: the text, and an EEA instance's event."""
     return hashlib.blake2b(repr((e.text, e.event)).encode(), digest_size=12).digest()
 
 

@@ -35,7 +35,9 @@ def run(folder: Path, task="NER", repair=False):
     source = readers.Source(folder, task, "people", "test")
     out = folder / "out.parquet"
     report = normalize.run(source, "ie_instructions", out, repair)
-    return parquet.read(out, parquet.EXAMPLES), {r["what"]: (r["count"], r["example"]) for r in report}
+    return parquet.read(out, parquet.EXAMPLES), {
+        r["what"]: (r["count"], r["example"]) for r in report
+    }
 
 
 def test_table_and_report(tmp_path):

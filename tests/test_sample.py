@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import pyarrow as pa
 import pytest
 
 from ruie import examples, parquet, sample
@@ -16,10 +15,7 @@ def tables(make_example):
     """Datasets a (10), b (3) and c (5)."""
     return [
         examples.to_table(
-            [
-                make_example(f"Sentence {i} of {name}.", id=f"{name}/train/{i:06d}")
-                for i in range(n)
-            ]
+            [make_example(f"Sentence {i} of {name}.", id=f"{name}/train/{i:06d}") for i in range(n)]
         )
         for name, n in (("a", 10), ("b", 3), ("c", 5))
     ]

@@ -21,9 +21,9 @@ SPLIT_NAMES = {
 
 
 def split_files(source: Source, suffixes: Sequence[str], split: str) -> list[Path]:
-    """The files of a split, sorted: the path itself where it is a file; what ``source.files`` names;
-    else ``{split}.json`` or so; else all files of the format with the split's name as a word of
-    their path. Empty for none."""
+    """The files of a split, sorted: the path itself where it is a file; what ``source.files``
+    names; else ``{split}.json`` or so; else all files of the format with the split's name as a word
+    of their path. Empty for none."""
     if source.path.is_file():
         return [source.path]
     if not source.path.is_dir():
@@ -41,7 +41,8 @@ def split_files(source: Source, suffixes: Sequence[str], split: str) -> list[Pat
         p
         for p in source.path.rglob("*")
         if p.suffix.lower() in suffixes
-        and names & set(re.split(r"[\W_]+", str(p.relative_to(source.path).with_suffix("")).lower()))
+        and names
+        & set(re.split(r"[\W_]+", str(p.relative_to(source.path).with_suffix("")).lower()))
         and p.is_file()
     )
 
@@ -73,8 +74,8 @@ def examples(form: Format, source: Source, problems: Problems) -> Iterator[Examp
 
 
 class Labels:
-    """Label names and the schema. The schema is the renamed labels where ``source.labels`` is given;
-    else what the format says; else every label in the files of all splits, sorted."""
+    """Label names and the schema: the renamed labels where ``source.labels`` is given; else what
+    the format says; else every label in the files of all splits, sorted."""
 
     def __init__(self, form: Format, source: Source, problems: Problems) -> None:
         self.names, self.problems = source.labels, problems
@@ -119,18 +120,22 @@ class Labels:
         names = (self._name(label) for label in labels if label not in SKIPPED_TYPES)
         return tuple(dict.fromkeys(n for n in names if n is not None))
 
-    def keep(self, label: str, known: Sequence[str] | set[str], where: str) -> str | None:
-        """The label's name in the tables, or None for an annotation that is left out."""
+    def keep(
+        self, label: str, known: set[str], where: str, loss: str = "annotation left out"
+    ) -> str | None:
+        """The label's name in the tables, or None where it costs what ``loss`` says."""
         if label in SKIPPED_TYPES:
             self.problems.note(f"type {label!r} skipped", where, repr(label))
             return None
         if self.names is not None and label in self.names and self.names[label] is None:
-            self.problems.note(f"label {label!r} left out, as the registry says", where, repr(label))
+            self.problems.note(
+                f"label {label!r} left out, as the registry says", where, repr(label)
+            )
             return None
         name = self._name(label)
         if name is None or name not in known:
             detail = f"label {label!r} is not in the schema"
-            self.problems.add("unknown label", where, detail, "annotation left out")
+            self.problems.add("unknown label", where, detail, loss)
             return None
         return name
 
@@ -147,9 +152,9 @@ def _example(
     finder = Finder(text, where, problems)
     event, schema = None, labels.schema
     if record.event is not None:
-        # a type that the schema does not know, or a trigger that is nowhere, ends the record
-        kind = labels.keep(record.event.label, labels.known, where)
-        trigger = finder.find(record.event.mentions[0]) if kind is not None else None
+        loss = "record left out"
+        kind = labels.keep(record.event.label, labels.known, where, loss)
+        trigger = finder.find(record.event.mentions[0], loss) if kind is not None else None
         if kind is None or trigger is None:
             return None
         event, schema = Event(kind, trigger), tuple(labels.roles[kind])
@@ -187,14 +192,18 @@ class Finder:
         self.text, self.where, self.problems = text, where, problems
         self.taken: set[tuple[int, int]] = set()
 
-    def find(self, mention: Mention) -> Span | None:
+    def find(self, mention: Mention, loss: str = "annotation left out") -> Span | None:
         """The span where the mention says it is; else, repaired, at the first free literal
         occurrence (a string without offsets is no fault, but counted)."""
         name, start, end = mention.text, mention.start, mention.end
-        if start is not None and end is not None:
-            if 0 <= start < end and self.text[start:end] == name:
-                self.taken.add((start, end))
-                return Span(name, start, end)
+        if (
+            start is not None
+            and end is not None
+            and 0 <= start < end
+            and self.text[start:end] == name
+        ):
+            self.taken.add((start, end))
+            return Span(name, start, end)
         at = self.text.find(name) if name else -1
         first = at
         while at >= 0 and (at, at + len(name)) in self.taken:
@@ -202,7 +211,7 @@ class Finder:
         at = first if at < 0 else at
         what = f"span {name!r}" + ("" if start is None else f" does not stand at [{start}, {end}]")
         if at < 0:
-            self.problems.add("span not in text", self.where, what, "annotation left out")
+            self.problems.add("span not in text", self.where, what, loss)
             return None
         if start is None:
             self.problems.note("offsets found by literal search", self.where, what)

@@ -56,8 +56,8 @@ def chunks(file: Path, size: int = CHUNK) -> Iterator[str]:
 
 
 def lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers from 1, without their ends. A line ends at ``\\n`` or ``\\r\\n`` alone:
-    other separators of Unicode stand inside sentences."""
+    """Lines with their numbers from 1, without their ends. A line ends at a line feed alone, or one
+    with a carriage return before it: other separators of Unicode stand inside sentences."""
     number, rest = 0, ""
     for piece in chunks(file):
         *whole, rest = (rest + piece).split("\n")
@@ -118,8 +118,8 @@ def array(file: Path) -> Iterator[Any]:
             while True:
                 try:
                     member, end = _DECODER.raw_decode(held, at)
-                    # a number might go on in the next piece
-                    if end < len(held) or not more():
+                    # a number might go on behind what is held, even after its point
+                    if held[end : end + 1] in tuple(" \t\n\r,]") or not more():
                         break
                 except RecursionError:
                     raise fail("nested too deeply") from None

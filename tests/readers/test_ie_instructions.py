@@ -165,10 +165,6 @@ def _shift(record):
     record["entities"][0]["pos"] = [20, 24]
 
 
-def _none(record):
-    del record["entities"][0]["pos"]
-
-
 def _absent(record):
     record["entities"][0] = {"name": "Umbrella", "type": "organization", "pos": [0, 8]}
 
@@ -179,7 +175,6 @@ def _unknown(record):
 
 FAULTS = {
     "shifted": (_shift, "wrong offsets", [("organization", ACME), ("bar", BAR)]),
-    "no offsets": (_none, "wrong offsets", [("organization", ACME), ("bar", BAR)]),
     "not in text": (_absent, "span not in text", [("bar", BAR)]),
     "undeclared": (_unknown, "unknown label", [("bar", BAR)]),
 }
@@ -219,7 +214,7 @@ def test_repair_gives_each_mention_an_occurrence_of_its_own(tmp_path):
 
 @pytest.mark.parametrize(
     "pos",
-    [[0], [0, 4, 5], [4, 0], [0, 0], [-31, -27], [0.0, 4.0], ["0", "4"], [False, 4], {}, 0, None],
+    [[0], [0, 4, 5], [4, 0], [0, 0], [-31, -27], [0.0, 4.0], ["0", "4"], [False, 4], {}, 0],
 )
 def test_offsets_must_be_two_whole_numbers(tmp_path, pos):
     record = {"sentence": TEXT, "entities": [{"name": "Acme", "type": "bar", "pos": pos}]}
@@ -227,6 +222,15 @@ def test_offsets_must_be_two_whole_numbers(tmp_path, pos):
     refused(folder, "NER", "#0: wrong offsets", "correct the record")
     found, _ = read(folder, "NER", repair=True)
     assert found[0].annotations[0].spans == (ACME,)
+
+
+@pytest.mark.parametrize("pos", [{}, {"pos": []}, {"pos": None}])
+def test_missing_offsets_are_no_fault_but_counted(tmp_path, pos):
+    entities = [{"name": "Acme", "type": "organization", **pos}] * 2
+    record = {"sentence": TEXT, "entities": entities}
+    found, problems = read(put(tmp_path, [record], LABELS["NER"]), "NER")
+    assert [a.spans[0].start for a in found[0].annotations] == [0, 21]
+    assert problems.counts == {"offsets found by literal search": 2}
 
 
 def test_a_relation_loses_neither_end_alone(tmp_path):
@@ -237,22 +241,28 @@ def test_a_relation_loses_neither_end_alone(tmp_path):
     assert problems.counts == {"span not in text (annotation left out)": 1}
 
 
+def left_out(folder: Path, task: str, *parts: str) -> None:
+    """The one record is refused, or, repaired, left out and counted."""
+    refused(folder, task, *parts)
+    found, problems = read(folder, task, repair=True)
+    assert found == []
+    ((what, count),) = problems.counts.items()
+    assert what.endswith("(record left out)")
+    assert count == 1
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_an_eea_record_holds_one_event(tmp_path, count):
     record = {"sentence": TEXT, "events": RECORDS["EEA"]["events"] * count}
     folder = put(tmp_path, [record], LABELS["EEA"])
-    for repair in (False, True):
-        refused(folder, "EEA", "test.json#0", "exactly one event", str(count), repair=repair)
+    left_out(folder, "EEA", "test.json#0", "exactly one event", str(count))
 
 
 def test_an_eea_event_must_be_declared_and_its_trigger_found(tmp_path):
-    record = copy.deepcopy(RECORDS["EEA"])
-    record["events"][0]["type"] = "murder"
-    refused(put(tmp_path, [record], LABELS["EEA"]), "EEA", "test.json#0", "'murder'", "labels.json")
-    record = copy.deepcopy(RECORDS["EEA"])
-    record["events"][0]["trigger"] = "shot"
-    folder = put(tmp_path, [record], LABELS["EEA"])
-    refused(folder, "EEA", "test.json#0", "'shot'", repair=True)
+    for field, value in (("type", "murder"), ("trigger", "shot")):
+        record = copy.deepcopy(RECORDS["EEA"])
+        record["events"][0][field] = value
+        left_out(put(tmp_path, [record], LABELS["EEA"]), "EEA", "test.json#0", f"'{value}'")
 
 
 def test_a_role_of_another_event_is_unknown(tmp_path):
@@ -270,26 +280,44 @@ def test_a_missing_field_is_named(tmp_path, task):
     refused(folder, task, "test.json#0", f"'{field}' is missing")
 
 
+EMPTY = b'{"sentence": "a", "entities": []}'
+
+
 @pytest.mark.parametrize(
     ("records", "parts"),
     [
-        (b"[{", ("malformed JSON", "correct the file")),
-        (b"", ("malformed JSON", "correct the file")),
+        (b"[{", ("#0: malformed JSON", "correct the file")),
+        (b"[%s, %s" % (EMPTY, EMPTY), ("#2: malformed JSON", "no end")),
+        (b"[%s %s]" % (EMPTY, EMPTY), ("#1: malformed JSON", "expected ','")),
+        (b"[%s,]" % EMPTY, ("#1: malformed JSON",)),
+        (b"[] 7", ("something follows",)),
+        (b'[{"a": NaN}]', ("malformed JSON", "NaN")),
+        (b'[{"a": 1, "a": 2}]', ("malformed JSON", "'a' stands twice")),
         (b"[" * 200_000, ("malformed JSON", "correct the file")),
-        (b'["caf\xe9"]', ("not UTF-8", "byte 5", "convert the file")),
+        (b'["caf\xe9"]', ("not UTF-8", "convert the file")),
+        (b"", ("must hold a list of records",)),
         ({}, ("must hold a list of records",)),
         (None, ("must hold a list of records",)),
-        ([[]], ("#0", "expected a NER record")),
-        ([7], ("#0", "expected a NER record")),
-        ([{"sentence": 5, "entities": []}], ("#0", "the sentence is not a string")),
-        ([{"sentence": "a", "entities": [{"name": 1, "type": "bar"}]}], ("#0", "span name 1")),
-        ([{"sentence": "a", "entities": [{"name": "a", "type": 1}]}], ("#0", "label 1")),
     ],
 )
-def test_malformed_records(tmp_path, records, parts):
+def test_malformed_files(tmp_path, records, parts):
     folder = put(tmp_path, records, LABELS["NER"])
     for repair in (False, True):
         refused(folder, "NER", str(tmp_path / "test.json"), *parts, repair=repair)
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ([], "expected a NER record"),
+        (7, "expected a NER record"),
+        ({"sentence": 5, "entities": []}, "the sentence is not a string"),
+        ({"sentence": "a", "entities": [{"name": 1, "type": "bar"}]}, "span name 1"),
+        ({"sentence": "a", "entities": [{"name": "a", "type": 1}]}, "label 1"),
+    ],
+)
+def test_malformed_records(tmp_path, record, why):
+    left_out(put(tmp_path, [record], LABELS["NER"]), "NER", "test.json#0", why)
 
 
 @pytest.mark.parametrize(
@@ -303,9 +331,9 @@ def test_malformed_labels(tmp_path, task, labels):
 
 def test_missing_folder_and_files(tmp_path):
     refused(tmp_path / "nowhere", "NER", "nowhere: no such data folder", "registry")
+    refused(tmp_path, "NER", f"{tmp_path}: no file of split 'test'", "registry", "--files")
+    (tmp_path / "test.json").write_text("[]")
     refused(tmp_path, "NER", "labels.json: no such file", "registry")
-    (tmp_path / "labels.json").write_text('["a"]')
-    refused(tmp_path, "NER", "test.json: no such file", "registry")
 
 
 def test_unknown_format():
@@ -319,6 +347,7 @@ def test_a_number_of_too_many_digits_is_malformed(tmp_path):
 
 
 def test_a_folder_in_the_place_of_a_file(tmp_path):
+    (tmp_path / "test.json").write_text("[]")
     (tmp_path / "labels.json").mkdir()
     refused(tmp_path, "NER", "labels.json")
 
@@ -407,17 +436,17 @@ def test_corrupted_records_are_refused_or_counted(case, repair):
         assert "test.json" in problems
         return
     sound(found, task)
-    skipped = {"type 'NA' skipped", "type '' skipped"}
+    skipped = {"type 'NA' skipped", "type '' skipped", "offsets found by literal search"}
     assert repair or set(problems.counts) <= skipped
     assert set(problems.first) == set(problems.counts)
-    said = sum(
-        len(r["entities" if task == "NER" else "relations" if task == "RE" else "events"])
-        if task != "EEA"
-        else len(r["events"][0]["arguments"])
-        for r in records
-    )
+    if problems.counts:
+        return
     # nothing vanishes without being counted
-    assert said == sum(len(e.annotations) for e in found) or problems.counts
+    fields = {"NER": "entities", "RE": "relations", "EET": "events"}
+    said = sum(
+        len(r["events"][0]["arguments"] if task == "EEA" else r[fields[task]]) for r in records
+    )
+    assert said == sum(len(e.annotations) for e in found)
 
 
 @settings(max_examples=150)
