@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ruie.cli import UserError
 from ruie.examples import Example
@@ -43,8 +43,7 @@ class Source:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Mention:
+class Mention(NamedTuple):
     """A span as a file gives it: ``start`` and ``end`` count characters of the record's text, or
     are None where the file names the string alone."""
 
@@ -53,8 +52,7 @@ class Mention:
     end: int | None = None
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """An annotation as a file gives it: NER the entity; RE head and tail; EET the trigger; EEA one
     argument, its role as the label."""
 
@@ -62,8 +60,7 @@ class Fact:
     mentions: tuple[Mention, ...]
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One instance as a file gives it. ``where``: ``file#record``, records from 0. ``event``: the
     given event of an EEA instance, its type as the label. ``notes``: what the reader could not keep
     as it stood ("discontinuous span: ..."); counted."""
@@ -75,8 +72,7 @@ class Record:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Bad:
+class Bad(NamedTuple):
     """A record that cannot be read, and why; left out and counted, or the end of the reading."""
 
     where: str
