@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -63,17 +62,22 @@ def _digest(e: examples.Example) -> bytes:
 
 
 def mapping(text: str) -> Mapping[str, str | None]:
-    """``--labels``: ``PER=person,ORG=organization`` (``MISC=`` leaves a label out), or a JSON file
-    with a list of labels or an object; see ``readers.Source.labels``."""
-    if "=" in text and not Path(text).is_file():
+    """``--labels``: ``PER=person,ORG=organization`` (``MISC=`` leaves a label out), or JSON, itself
+    or in a file: a list of labels or an object; see ``readers.Source.labels``."""
+    if text.lstrip()[:1] in ("{", "["):
+        given: Any = files.value(text, "--labels")
+    elif "=" in text and not Path(text).is_file():
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         return {old.strip(): new.strip() or None for old, _, new in pairs}
-    given: Any = files.document(Path(text))
+    else:
+        given = files.document(Path(text))
     if isinstance(given, list):
-        given = {label: label for label in given if isinstance(label, str)}
-    if not isinstance(given, dict) or not given:
+        given = {str(label): label for label in given}
+    names = isinstance(given, dict) and all(v is None or isinstance(v, str) for v in given.values())
+    if not given or not names:
         raise cli.UserError(f"{text}: must hold a list of labels or an object of label names")
-    return given
+    out: dict[str, str | None] = given
+    return out
 
 
 def options(words: list[str]) -> Mapping[str, str]:
@@ -94,8 +98,8 @@ def parser() -> cli.Parser:
     p.add_argument("--dataset", help="name in ids and tables (default: the input's name)")
     p.add_argument("--files", help="split -> names or globs of its files below the input, as a "
                    "JSON object (default: files whose path names the split)")  # fmt: skip
-    p.add_argument("--labels", help="label names, and with them the schema: PER=person,MISC= or a "
-                   "JSON file (default: labels as they are found)")  # fmt: skip
+    p.add_argument("--labels", help="label names, and with them the schema: PER=person,MISC= or "
+                   "JSON, itself or a file (default: labels as they are found)")  # fmt: skip
     p.add_argument("--option", nargs="*", default=[], help="name=value, as the format has it")
     p.add_argument("--repair", action="store_true", help="mend or leave out bad records, counted")
     p.add_argument("--out", required=True, type=Path, help="EXAMPLES table to write")
@@ -109,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     name = args.dataset or (args.input.name if args.input.is_dir() else args.input.stem)
     source = readers.Source(
         args.input, args.task, name, args.split,
-        files=None if args.files is None else json.loads(args.files),
+        files=None if args.files is None else files.value(args.files, "--files"),
         labels=None if args.labels is None else mapping(args.labels),
         options=options(args.option),
     )  # fmt: skip

@@ -81,9 +81,7 @@ def counts(answer: str, gold: str, task: str, query: str) -> tuple[int, int, int
 def na_counts(said: set[str], expected: set[str]) -> tuple[int, int, int]:
     """Counts of relations: an item with ``,na,`` is right unless the other side holds the same item
     with something else in that place; as a prediction it is never counted right by itself."""
-    tp = sum(
-        not _contradicted(item, said) if ",na," in item else item in said for item in expected
-    )
+    tp = sum(not _contradicted(item, said) if ",na," in item else item in said for item in expected)
     fn = sum(",na," not in item and item not in said for item in expected)
     fp = sum(
         _contradicted(item, expected) if ",na," in item else item not in expected for item in said

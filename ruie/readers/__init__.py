@@ -4,7 +4,7 @@ A format is a module with ``SUFFIXES`` (of its files) and ``records(file, source
 what the file says, sentence by sentence, unchecked. Everything else is the same for all formats
 and stands in ``ruie.readers.build``: which files make a split, label names and the schema, offsets,
 ids, and the counting of what was mended or left out. A format that keeps its label set beside its
-data says it with ``schema(source)``.
+data reads it in ``schema(source)``, and names the file in ``LABELS`` where it is always the same.
 """
 
 from __future__ import annotations

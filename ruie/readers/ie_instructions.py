@@ -17,12 +17,13 @@ from ruie.cli import UserError
 from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files
 
 SUFFIXES = (".json",)
+LABELS = "labels.json"
 
 
 def schema(source: Source) -> Schema:
     """What ``labels.json`` says."""
     folder = source.path if source.path.is_dir() else source.path.parent
-    path = folder / "labels.json"
+    path = folder / LABELS
     labels: Schema = files.document(path)
     events = source.task in ("EET", "EEA")
     lists = list(labels.values()) if events and isinstance(labels, dict) else [labels]

@@ -3,11 +3,15 @@ import json
 import re
 import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
+
+from ruie.readers import FORMATS, Source
+from ruie.readers.build import SPLIT_NAMES, split_files
 
 # `python` in the rules is the one that runs Snakemake, also where its environment is not activated
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -70,18 +74,32 @@ def load_registry(path):
 DATASETS = load_registry(config["datasets"]["registry"])
 
 
-def split_file(dataset, split):
-    """A file of a dataset: one split, or its labels (the IE_INSTRUCTIONS layout)."""
-    return str(Path(DATASETS[dataset]["path"], f"{split}.json"))
+def source_files(dataset, split):
+    """The files that normalising a split reads: its own, and those that its label set is in."""
+    row = DATASETS[dataset]
+    form, path = import_module(f"ruie.readers.{FORMATS[row['format']]}"), Path(row["path"])
+    source = Source(path, row["task"], dataset, split, row.get("files"))
+    found = split_files(source, form.SUFFIXES, split)
+    if not found:
+        raise WorkflowError(
+            f"{path}: no file of split {split!r} (dataset {dataset}); provide it, name it under "
+            f"`files`, or say in {config['datasets']['registry']} that there is none"
+        )
+    labels = getattr(form, "LABELS", None)
+    if labels:
+        found.append(path / labels)
+        if not found[-1].is_file():
+            raise WorkflowError(
+                f"{found[-1]}: no such file (dataset {dataset}); provide it"
+            )
+    elif "labels" not in row or row["task"] == "EEA":
+        found += [f for s in SPLIT_NAMES for f in split_files(source, form.SUFFIXES, s)]
+    return sorted({str(f) for f in found})
 
 
 for _name, _row in DATASETS.items():
-    for _split in ["labels"] + ["test"] * _row["evaluate"] + ["train"] * _row["train"]:
-        if not Path(split_file(_name, _split)).is_file():
-            raise WorkflowError(
-                f"{split_file(_name, _split)}: no such file (dataset {_name}); provide it or say "
-                f"so in {config['datasets']['registry']}"
-            )
+    for _split in ["test"] * _row["evaluate"] + ["train"] * _row["train"]:
+        source_files(_name, _split)
 
 POOL = [name for name, row in DATASETS.items() if row["train"]]
 TRAINING = [name for name in POOL if not DATASETS[name]["held_out"]]
@@ -167,6 +185,11 @@ def flags(**options):
         elif value is not None and value is not False:
             words += [flag, str(value)]
     return shlex.join(words)
+
+
+def as_json(value):
+    """A value for a flag that takes JSON; None for none."""
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def code(*modules):

@@ -1,10 +1,14 @@
 # Datasets into the normalised form, the candidate pool, and the queries (section 4.1).
 rule normalize:
     input:
-        data=lambda w: split_file(w.dataset, w.split),
-        labels=lambda w: split_file(w.dataset, "labels"),
-        code=code(
-            "normalize", "examples", "readers/__init__", "readers/ie_instructions"
+        data=lambda w: source_files(w.dataset, w.split),
+        code=lambda w: code(
+            "normalize",
+            "examples",
+            "readers/__init__",
+            "readers/build",
+            "readers/files",
+            f"readers/{FORMATS[DATASETS[w.dataset]['format']]}",
         ),
     output:
         data=f"{RUN}/data/{{dataset}}/{{split}}.parquet",
@@ -25,6 +29,10 @@ rule normalize:
             input=DATASETS[w.dataset]["path"],
             split=w.split,
             dataset=w.dataset,
+            files=as_json(DATASETS[w.dataset].get("files")),
+            labels=as_json(DATASETS[w.dataset].get("labels")),
+            option=[f"{k}={v}" for k, v in DATASETS[w.dataset].get("options", {}).items()]
+            or None,
             repair=DATASETS[w.dataset]["repair"],
         ),
     shell:
