@@ -24,7 +24,7 @@ def gemma_3_270m(out: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     # transformers parses the file four times, some 10 s each for 262,144 vocabulary entries
-    gguf.GGUFReader = functools.lru_cache(gguf.GGUFReader)
+    gguf.GGUFReader = functools.lru_cache(gguf.GGUFReader)  # type: ignore[misc, assignment]
     with tempfile.TemporaryDirectory() as tmp:
         file = Path(assemble(Path(tmp, "model.gguf")))
         tokenizer = AutoTokenizer.from_pretrained(tmp, gguf_file=file.name)

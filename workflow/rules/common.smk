@@ -77,7 +77,9 @@ DATASETS = load_registry(config["datasets"]["registry"])
 def source_files(dataset, split):
     """The files that normalising a split reads: its own, and those that its label set is in."""
     row = DATASETS[dataset]
-    form, path = import_module(f"ruie.readers.{FORMATS[row['format']]}"), Path(row["path"])
+    form, path = import_module(f"ruie.readers.{FORMATS[row['format']]}"), Path(
+        row["path"]
+    )
     source = Source(path, row["task"], dataset, split, row.get("files"))
     found = split_files(source, form.SUFFIXES, split)
     if not found:

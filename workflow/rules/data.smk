@@ -31,7 +31,9 @@ rule normalize:
             dataset=w.dataset,
             files=as_json(DATASETS[w.dataset].get("files")),
             labels=as_json(DATASETS[w.dataset].get("labels")),
-            option=[f"{k}={v}" for k, v in DATASETS[w.dataset].get("options", {}).items()]
+            option=[
+                f"{k}={v}" for k, v in DATASETS[w.dataset].get("options", {}).items()
+            ]
             or None,
             repair=DATASETS[w.dataset]["repair"],
         ),
