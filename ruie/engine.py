@@ -29,7 +29,8 @@ from ruie import backends, cli
 from ruie.backends import Answer, Request, Settings
 
 IDLE_SECONDS = 600.0
-START_SECONDS = 1800.0
+#: Until the socket is there; loading the model comes after.
+START_SECONDS = 120.0
 
 
 def folder() -> Path:
@@ -59,8 +60,15 @@ def _owner() -> str:
 def ask(settings: Settings, requests: Sequence[Request]) -> list[Answer]:
     """Answers from the shared engine, which is started where it does not run yet."""
     path = socket_path(settings)
-    with contextlib.closing(_connect(path, settings)) as connection:
-        replies = _exchange(connection, {"requests": [asdict(r) for r in requests]})
+    message = {"requests": [asdict(r) for r in requests]}
+    for _ in range(2):
+        with contextlib.closing(_connect(path, settings)) as connection:
+            replies = _exchange(connection, message)
+        # without a reply it was ended while this job waited in its queue: ask a new one, once
+        if replies is not None:
+            break
+    else:
+        replies = {"error": "it ended without an answer, twice"}
     if "error" in replies:
         raise cli.UserError(f"the shared engine failed: {replies['error']}; see {_log(path)}")
     return [Answer(**a) for a in replies["answers"]]
@@ -70,15 +78,14 @@ def _log(path: Path) -> Path:
     return path.with_suffix(".log")
 
 
-def _exchange(connection: socket.socket, message: dict[str, Any]) -> dict[str, Any]:
+def _exchange(connection: socket.socket, message: dict[str, Any]) -> dict[str, Any] | None:
+    """The engine's reply; None where it ended without one."""
     reply = ""
     with contextlib.suppress(OSError), connection.makefile("rw", encoding="utf-8") as lines:
         lines.write(json.dumps(message) + "\n")
         lines.flush()
         reply = lines.readline()
-    if not reply:
-        return {"error": "it ended without an answer"}
-    out: dict[str, Any] = json.loads(reply)
+    out: dict[str, Any] | None = json.loads(reply) if reply else None
     return out
 
 
@@ -120,13 +127,22 @@ def _connect(path: Path, settings: Settings) -> socket.socket:
 
 
 def serve(path: Path, settings: Settings, idle: float) -> None:
-    """Load the model, then answer one connection after another until ``idle`` seconds pass."""
-    backend = backends.load(settings)
+    """Load the model, then answer one connection after another until ``idle`` seconds pass.
+
+    The socket is there before the model: who comes meanwhile waits in its queue, and none of them
+    can be killed while it is the only one that knows of the engine. Where the model cannot be
+    loaded, those who wait are told.
+    """
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen(64)
-        server.settimeout(idle)
         try:
+            try:
+                backend = backends.load(settings)
+            except Exception as error:
+                _refuse(server, str(error) or type(error).__name__)
+                raise
+            server.settimeout(idle)
             for connection in _connections(server):
                 connection.settimeout(60)
                 more = True
@@ -143,12 +159,20 @@ def serve(path: Path, settings: Settings, idle: float) -> None:
             path.unlink(missing_ok=True)
 
 
+def _refuse(server: socket.socket, why: str) -> None:
+    """Tell those who wait; one second without another ends it."""
+    server.settimeout(1)
+    for connection in _connections(server):
+        with connection, contextlib.suppress(OSError):
+            connection.sendall((json.dumps({"error": " ".join(why.split())}) + "\n").encode())
+
+
 def _connections(server: socket.socket) -> Iterator[socket.socket]:
     while True:
         try:
             yield server.accept()[0]
         except TimeoutError:
-            cli.log.info("idle: ending")
+            cli.log.info("nobody asks: ending")
             return
 
 

@@ -98,13 +98,14 @@ def test_an_engine_that_cannot_start_is_one_clear_line(started, settings, tmp_pa
     with pytest.raises(UserError) as caught:
         engine.ask(broken, REQUESTS)
     said = str(caught.value)
-    assert said.startswith("the engine did not start (error: model ")
+    assert said.startswith("the shared engine failed: model ")
     assert "cannot be loaded" in said
     assert "\n" not in said
     log = engine.socket_path(broken).with_suffix(".log")
     assert str(log) in said
+    assert started[0].wait(timeout=20) == 2
     assert "cannot be loaded" in log.read_text()
-    assert started[0].poll() == 2
+    assert len(started) == 1
 
 
 def test_a_folder_that_others_could_enter_is_refused(started):
@@ -212,26 +213,62 @@ def test_a_client_that_went_away_harms_nobody(served, monkeypatch):
     assert thread.is_alive()
 
 
+class Dying(threading.Thread):
+    """An engine that ends when a job has come, ``times`` times over."""
+
+    def __init__(self, path, reads, times, then=None):
+        super().__init__(daemon=True)
+        self.path, self.reads, self.times, self.then = path, reads, times, then
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(str(path))
+        self.server.listen()
+        self.server.settimeout(20)
+        self.start()
+
+    def run(self):
+        with self.server:
+            for _ in range(self.times):
+                connection = self.server.accept()[0]
+                connection.settimeout(20)
+                with connection:
+                    # unread words make the kernel reset the connection, read ones end it
+                    connection.recv(65536 if self.reads else 1)
+            if self.then:
+                connection = self.server.accept()[0]
+                with connection, connection.makefile("rw") as lines:
+                    lines.readline()
+                    lines.write(self.then + "\n")
+
+
 @pytest.mark.parametrize("reads", [True, False])
-def test_an_engine_that_dies_on_a_job_is_a_user_error(started, reads):
+def test_an_engine_that_dies_on_a_job_twice_is_a_user_error(started, reads):
     settings = Settings("transformers", "fake")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(engine.socket_path(settings)))
-        server.listen()
-        server.settimeout(20)
+    dying = Dying(engine.socket_path(settings), reads, times=2)
+    with pytest.raises(UserError, match="the shared engine failed: it ended without an answer"):
+        engine.ask(settings, REQUESTS)
+    dying.join(20)
 
-        def die():
-            connection = server.accept()[0]
-            connection.settimeout(20)
-            with connection:
-                # unread words make the kernel reset the connection, read ones end it
-                connection.recv(1 if not reads else 65536)
 
-        thread = threading.Thread(target=die, daemon=True)
-        thread.start()
-        with pytest.raises(UserError, match="the shared engine failed"):
-            engine.ask(settings, REQUESTS)
-        thread.join(20)
+def test_a_job_that_lost_its_engine_asks_once_more(started):
+    settings = Settings("transformers", "fake")
+    dying = Dying(engine.socket_path(settings), True, times=1, then='{"answers": []}')
+    assert engine.ask(settings, []) == []
+    dying.join(20)
+    assert started == []
+
+
+def test_jobs_may_come_before_the_model(served, monkeypatch):
+    come = threading.Event()
+
+    def slow(settings):
+        assert come.wait(10)
+        return Fake(settings)
+
+    monkeypatch.setattr(backends, "load", slow)
+    settings, path, _ = served(30)
+    assert path.is_socket()  # and the model is not there yet
+    threading.Timer(0.2, come.set).start()
+    assert engine.ask(settings, [Request("i", [], "hello")])[0].text == "hello"
 
 
 def test_bad_clients_and_failing_jobs_leave_the_engine_alive(served, started):
