@@ -1,8 +1,10 @@
 """Count right and wrong items of answers: one row for each system, LLM, k, task and dataset.
 
-Reads Parquet or JSON lines (.jsonl) with the columns query_id, task, dataset, schema, text, gold
-and prediction (strings in Appendix D's form), from this project or any other; the columns system,
-llm, k and error are used where they exist.
+Reads Parquet or JSON lines (.jsonl) with the columns query_id, task, dataset, schema, text, query,
+gold and prediction (strings in Appendix D's form), from this project or any other; the columns
+system, llm, k and error are used where they exist. Scorers: strict, as section 4.2 has it
+(ruie/scorers.py), or official, which counts as the published code does (ruie/official.py) and reads
+the schema out of the query.
 """
 
 from __future__ import annotations
@@ -13,9 +15,21 @@ from typing import Any
 
 from ruie import cli, parquet, scorers
 from ruie.examples import TASKS
+from ruie.official import official
 
-REQUIRED = ("query_id", "task", "dataset", "schema", "text", "gold", "prediction")
+REQUIRED = ("query_id", "task", "dataset", "schema", "text", "query", "gold", "prediction")
 KEYS = ("system", "llm", "k", "task", "dataset")
+
+
+def strict(r: dict[str, Any]) -> scorers.Counts:
+    return scorers.strict(r["prediction"] or "", r["gold"], r["task"], r["schema"], r["text"])
+
+
+def published(r: dict[str, Any]) -> scorers.Counts:
+    return official(r["prediction"] or "", r["gold"], r["task"], r["query"])
+
+
+SCORERS = {"strict": strict, "official": published}
 
 
 def run(
@@ -28,7 +42,7 @@ def run(
     """
     if not predictions:
         raise cli.UserError("there is no prediction to score; give a file that holds some")
-    score = scorers.SCORERS[scorer]
+    score = SCORERS[scorer]
     sums: dict[tuple[Any, ...], list[int]] = {}
     for r in predictions:
         if r.get("error") and not allow_errors:
@@ -38,7 +52,7 @@ def run(
             )
         if r["task"] not in TASKS:
             raise cli.UserError(f"{r['query_id']}: task {r['task']!r} is none of {list(TASKS)}")
-        counts = score(r["prediction"] or "", r["gold"], r["task"], r["schema"], r["text"])
+        counts = score(r)
         total = sums.setdefault(tuple(r.get(key) for key in KEYS), [0, 0, 0, 0])
         for i, n in enumerate((1, counts.tp, counts.fp, counts.fn)):
             total[i] += n
@@ -89,7 +103,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--predictions", required=True, type=Path)
-    p.add_argument("--scorer", choices=list(scorers.SCORERS), default="strict")
+    p.add_argument("--scorer", choices=list(SCORERS), default="strict")
     p.add_argument("--allow-errors", action="store_true", help="count errors as empty answers")
     p.add_argument("--out", required=True, type=Path, help="METRICS table to write")
     return p

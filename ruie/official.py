@@ -22,6 +22,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ruie.scorers import Counts
+
 SPACES = re.compile(r"\s*([,:().;_'-])\s*")
 
 
@@ -70,15 +72,15 @@ def true(answer: str, task: str) -> set[str]:
     return {even(piece) for piece in pieces if ":" in piece}
 
 
-def counts(answer: str, gold: str, task: str, query: str) -> tuple[int, int, int]:
-    """True positives, false positives and false negatives of one answer."""
-    said, expected = predicted(answer, task, query), true(gold, task)
+def official(prediction: str, gold: str, task: str, query: str) -> Counts:
+    """Counts of one answer against its gold answer."""
+    said, expected = predicted(prediction, task, query), true(gold, task)
     if task == "RE":
         return na_counts(said, expected)
-    return len(said & expected), len(said - expected), len(expected - said)
+    return Counts(len(said & expected), len(said - expected), len(expected - said))
 
 
-def na_counts(said: set[str], expected: set[str]) -> tuple[int, int, int]:
+def na_counts(said: set[str], expected: set[str]) -> Counts:
     """Counts of relations: an item with ``,na,`` is right unless the other side holds the same item
     with something else in that place; as a prediction it is never counted right by itself."""
     tp = sum(not _contradicted(item, said) if ",na," in item else item in said for item in expected)
@@ -86,7 +88,7 @@ def na_counts(said: set[str], expected: set[str]) -> tuple[int, int, int]:
     fp = sum(
         _contradicted(item, expected) if ",na," in item else item not in expected for item in said
     )
-    return tp, fp, fn
+    return Counts(tp, fp, fn)
 
 
 def _contradicted(item: str, others: Iterable[str]) -> bool:

@@ -101,6 +101,3 @@ def measures(tp: int, fp: int, fn: int) -> tuple[float, float, float]:
     recall = 100 * tp / (tp + fn) if tp + fn else 0.0
     both = precision + recall
     return precision, recall, 2 * precision * recall / both if both else 0.0
-
-
-SCORERS = {"strict": strict}

@@ -17,6 +17,7 @@ def row(number, prediction, gold, **other):
         "dataset": "d",
         "schema": ["person", "location"],
         "text": "Alice and Bob met in Paris.",
+        "query": "Schema: [person, location]\nInput: Alice and Bob met in Paris.\nOutput:",
         "gold": gold,
         "prediction": prediction,
         "system": "bm25",

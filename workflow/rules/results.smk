@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
-        code=code("evaluate", "scorers"),
+        code=code("evaluate", "scorers", "official"),
     output:
         f"{RUN}/metrics/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
     log:
