@@ -1,0 +1,114 @@
+"""The retriever against hand arithmetic, its folder, its ablations."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from trainings import (
+    differ,
+    first_batch,
+    people,
+    places,
+    retriever,
+    reward,
+)
+
+from ruie import (
+    encoders,
+    parquet,
+    prompt,
+)
+
+
+@pytest.mark.parametrize("rewards", [True, False])
+def test_first_retriever_losses_by_hand(data, tmp_path, rewards):
+    """Equations 3 and 4 over the first batch in NumPy."""
+    batch, queries, pool = first_batch(data)
+    log = retriever(data, tmp_path / "r", "--no-keywords", steps=1, rewards=rewards)
+    name, column = ("rewards", "reward") if rewards else ("scores", "score")
+    schema = parquet.REWARDS if rewards else parquet.SCORES
+    rows = parquet.read(data / f"{name}.parquet", schema).to_pylist()
+    taught = {(r["query_id"], r["demonstration_id"]): r[column] for r in rows}
+    ranking = parquet.read(data / "scores.parquet", parquet.SCORES).to_pylist()
+    told = {(r["query_id"], r["demonstration_id"]): r["score"] for r in ranking}
+
+    def plain(e):  # the query side is the sample without its answer
+        return prompt.render(e, ("task", "schema", "input"))
+
+    encoder = encoders.BiEncoder(data / "bert", "mean", True, 512)
+    q, _ = encoder.encode([plain(queries[g.query_id]) for g in batch])
+    passages = [d for g in batch for d in g.demonstrations]
+    p, _ = encoder.encode([prompt.render(pool[d]) for d in passages])
+    scores = q.astype(np.float64) @ p.T / 0.1
+    distill, contrastive, masked = [], [], 0
+    for i, g in enumerate(batch):
+        own = slice(4 * i, 4 * i + 4)
+        teacher = np.exp([taught[g.query_id, d] for d in g.demonstrations])
+        teacher /= teacher.sum()
+        student = np.exp(scores[i, own])
+        student /= student.sum()
+        distill.append((teacher * np.log(teacher / student)).sum())
+        # all passages of the batch but the LLM's own top 3 (and the query itself): positives too
+        best = sorted((-told[k], k[1]) for k in told if k[0] == g.query_id)[:3]
+        no_negatives = {g.query_id, *(d for _, d in best)}
+        kept = [j for j, d in enumerate(passages) if j == 4 * i or d not in no_negatives]
+        masked += len(passages) - len(kept)
+        e = np.exp(scores[i, kept])
+        contrastive.append(-np.log(np.exp(scores[i, 4 * i]) / e.sum()))
+    assert masked  # this batch holds other positives
+    assert log[0]["distill"] == pytest.approx(np.mean(distill), abs=1e-4)
+    assert log[0]["contrastive"] == pytest.approx(np.mean(contrastive), abs=1e-4)
+
+
+def test_retriever_folder_loads_everywhere(data, trained):
+    from sentence_transformers import SentenceTransformer
+
+    folder = trained[0] / "retriever"
+    e = people(1)
+    texts = [prompt.render(e), prompt.render(e, keywords=True), prompt.query(places(2)), "Oil"]
+    ours, _ = encoders.BiEncoder(folder, "mean", True, 512).encode(texts)
+    theirs = SentenceTransformer(str(folder), device="cpu").encode(texts)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    before, _ = encoders.BiEncoder(data / "bert", "mean", True, 512).encode(texts)
+    assert abs(ours - before).max() > 1e-3
+    tokenizer = encoders.BiEncoder(folder, "mean", True, 512).tokenizer
+    assert len(tokenizer.tokenize("<Keyword>")) == len(tokenizer.tokenize("</Keyword>")) == 1
+
+
+@pytest.mark.parametrize("more", [("--pooling", "cls"), ("--no-normalize",),
+                                  ("--max-length", "12")])  # fmt: skip
+def test_the_folder_says_how_it_was_trained(data, tmp_path, more):
+    from sentence_transformers import SentenceTransformer
+
+    retriever(data, tmp_path / "r", *more, steps=2)
+    texts = [prompt.render(people(1)), "Oil prices rose."]
+    pooling = "cls" if "cls" in more else "mean"
+    limit = 12 if "12" in more else 512
+    ours, cut = encoders.BiEncoder(
+        tmp_path / "r", pooling, "--no-normalize" not in more, limit
+    ).encode(texts)
+    assert cut == ("12" in more)
+    theirs = SentenceTransformer(str(tmp_path / "r"), device="cpu").encode(texts)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_ablations_run_and_differ(data, trained, tmp_path):
+    folder = trained[0]
+    reward(data, tmp_path / "reward", "--no-keywords")
+    assert differ(tmp_path / "reward", folder / "reward")
+    logs = {
+        "keywords": retriever(data, tmp_path / "keywords", "--no-keywords"),
+        "rewards": retriever(data, tmp_path / "rewards", rewards=False),
+        "distill": retriever(data, tmp_path / "distill", "--no-distill"),
+    }
+    for a, b in itertools.combinations([folder / "retriever", *(tmp_path / n for n in logs)], 2):
+        assert differ(a, b)
+    for r in logs["distill"]:  # the contrastive term alone is trained, the other still reported
+        assert r["loss"] == pytest.approx(0.2 * r["contrastive"], abs=1e-6)
+        assert r["distill"] > 0
+    # same seed, same tags, same batch: the teacher alone differs
+    full = trained[2][0]
+    assert logs["rewards"][0]["contrastive"] == full["contrastive"]
+    assert logs["rewards"][0]["distill"] != full["distill"]
