@@ -17,6 +17,12 @@ from ruie import parquet
 TASKS = ("NER", "RE", "EET", "EEA")
 
 
+def evened(text: str) -> str:
+    """A text with case, spacing and Unicode form evened out: what "the same sentence" means when a
+    query must not be its own demonstration."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 @dataclass(frozen=True)
 class Span:
     """``text`` at characters ``[start, end)`` of the sentence."""
@@ -58,10 +64,8 @@ class Example:
 
     @property
     def text_hash(self) -> str:
-        """Hash of the text with case, spacing and Unicode form evened out: what "the same
-        sentence" means when a query must not be its own demonstration."""
-        even = " ".join(unicodedata.normalize("NFKC", self.text).casefold().split())
-        return hashlib.sha256(even.encode()).hexdigest()[:16]
+        """Hash of the evened text."""
+        return hashlib.sha256(evened(self.text).encode()).hexdigest()[:16]
 
 
 def to_table(examples: Sequence[Example]) -> pa.Table:

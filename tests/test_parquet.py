@@ -205,3 +205,27 @@ def test_a_folder_name_does_not_stand_in_for_a_missing_column(tmp_path):
     parquet.write([CANDIDATE], parquet.CANDIDATES, path)
     with pytest.raises(UserError, match=r"columns \['reward'\] are missing"):
         parquet.read(path, parquet.REWARDS)
+
+
+def test_a_large_table_piece_by_piece(tmp_path, make_example):
+    members = [make_example(f"Zoë {i}", id=f"d/train/{i:06d}") for i in range(5)]
+    path = tmp_path / "t.parquet"
+    parquet.write(examples.to_table(members), parquet.EXAMPLES, path)
+    found = list(parquet.batches(path, parquet.EXAMPLES, ["text", "id"], 2))
+    assert [b.num_rows for b in found] == [2, 2, 1]
+    assert [b.schema.names for b in found] == [["id", "text"]] * 3
+    assert [t for b in found for t in b.column("text").to_pylist()] == [e.text for e in members]
+
+
+def test_what_cannot_be_read_piece_by_piece(tmp_path):
+    path = tmp_path / "t.parquet"
+    with pytest.raises(UserError, match="no such file"):
+        list(parquet.batches(path, parquet.EXAMPLES, ["id"]))
+    path.write_bytes(b"PAR1 no PAR1")
+    with pytest.raises(UserError, match="not a readable Parquet file"):
+        list(parquet.batches(path, parquet.EXAMPLES, ["id"]))
+    pq.write_table(pa.table({"id": [1], "text": ["a"]}), path)
+    with pytest.raises(
+        UserError, match=r"columns \['id', 'split'\] are missing or of another type"
+    ):
+        list(parquet.batches(path, parquet.EXAMPLES, ["id", "text", "split"]))

@@ -121,7 +121,7 @@ def inputs(tmp_path: Path) -> list[str]:
     counts = {"instances": 7, "annotations": 9, "wrong offsets (found by literal search)": 3}
     rows = [
         {"dataset": "film", "task": "NER", "split": "train", "what": what, "count": n,
-         "example": f"a.json#0: {BAD}"}
+         "outcome": "mended" if "(" in what else "", "example": f"a.json#0: {BAD}"}
         for what, n in counts.items()
     ]  # fmt: skip
     parquet.write(rows, parquet.REPORT, folder / "data.parquet")

@@ -88,14 +88,28 @@ class Format(Protocol):
         """What one file says. Raises ``UserError`` for a file that is none of the format."""
 
 
+#: What a fault may cost; whatever else is done about one mends it.
+LOSSES = ("record left out", "annotation left out")
+
+
 @dataclass
 class Problems:
     """Faults found while reading. With ``repair`` off (the default) the first stops the reading;
-    with it on each is mended or left out as ``mended`` says, and counted."""
+    with it on each is mended or left out as ``mended`` says, and counted.
+
+    Every record is accounted for: ``records`` were read, ``left_out`` of them are in no table, and
+    ``bad`` lost something to a fault: themselves or an annotation.
+    """
 
     repair: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    records: int = 0
+    left_out: int = 0
+    bad: int = 0
+    first_bad: str = ""
+    _lossy: bool = False
 
     def add(self, what: str, where: str, detail: str, mended: str) -> None:
         """``what``: the kind of fault; ``where``: ``file#record``; ``mended``: what repair does."""
@@ -104,12 +118,24 @@ class Problems:
                 f"{where}: {what}: {detail}; correct the record, or let the dataset be repaired "
                 f"(repair: true in the registry, --repair by hand): {mended}"
             )
-        self.note(f"{what} ({mended})", where, detail)
+        if mended in LOSSES:
+            self._lossy = True
+            self.first_bad = self.first_bad or f"{where}: {what}: {detail}"
+        outcome = mended if mended in LOSSES else "mended"
+        self.note(f"{what} ({mended})", where, detail, outcome)
 
-    def note(self, what: str, where: str, detail: str) -> None:
-        """Count something that is no fault but must be seen."""
+    def note(self, what: str, where: str, detail: str, outcome: str = "noted") -> None:
+        """Count something that must be seen; by itself no fault."""
         self.counts[what] += 1
         self.first.setdefault(what, f"{where}: {detail}")
+        self.outcomes.setdefault(what, outcome)
+
+    def end(self, kept: bool) -> None:
+        """A record has been read, with the faults added since the last one."""
+        self.records += 1
+        self.left_out += not kept
+        self.bad += self._lossy
+        self._lossy = False
 
 
 #: The name that users write -> the module.

@@ -67,8 +67,10 @@ def examples(form: Format, source: Source, problems: Problems) -> Iterator[Examp
             number += 1
             if isinstance(record, Bad):
                 problems.add("unreadable record", record.where, record.why, "record left out")
+                problems.end(kept=False)
                 continue
             example = _example(record, number, source, labels, problems)
+            problems.end(kept=example is not None)
             if example is not None:
                 yield example
 
@@ -125,11 +127,11 @@ class Labels:
     ) -> str | None:
         """The label's name in the tables, or None where it costs what ``loss`` says."""
         if label in SKIPPED_TYPES:
-            self.problems.note(f"type {label!r} skipped", where, repr(label))
+            self.problems.note(f"type {label!r} skipped", where, repr(label), loss)
             return None
         if self.names is not None and label in self.names and self.names[label] is None:
             self.problems.note(
-                f"label {label!r} left out, as the registry says", where, repr(label)
+                f"label {label!r} left out, as the registry says", where, repr(label), loss
             )
             return None
         name = self._name(label)

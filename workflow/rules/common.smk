@@ -169,6 +169,16 @@ for _name in config["evaluation"]["systems"]:
         )
 
 
+def normalised(name):
+    """A file of each split that the run reads: training sets of the pool, test sets in question."""
+    return [
+        f"{RUN}/data/{dataset}/{name.format(split=split)}"
+        for dataset in DATASETS
+        for split in ["train"] * (dataset in POOL)
+        + ["test"] * (dataset in EVALUATED[True] + EVALUATED[False])
+    ]
+
+
 def is_trained(system):
     return SYSTEMS[system]["retriever"] == "trained"
 

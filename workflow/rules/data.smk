@@ -36,6 +36,7 @@ rule normalize:
             ]
             or None,
             repair=DATASETS[w.dataset]["repair"],
+            max_bad=config["datasets"]["max_bad"],
         ),
     shell:
         "python -m ruie.normalize {params.flags} --out {output.data} --report {output.report}"

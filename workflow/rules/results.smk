@@ -64,12 +64,7 @@ rule config_of_run:
 rule report:
     input:
         tables=tables(),
-        data=[
-            f"{RUN}/data/{name}/{split}.report.parquet"
-            for name, row in DATASETS.items()
-            for split in ["train"] * (name in POOL)
-            + ["test"] * (name in EVALUATED[True] + EVALUATED[False])
-        ],
+        data=normalised("{split}.report.parquet"),
         training=[
             f"{RUN}/{kind}/training.parquet"
             for kind in dict.fromkeys(

@@ -1,0 +1,55 @@
+# What the data is worth before any model sees it: Table 11, leakage, every record accounted for.
+# Targets by name: `snakemake statistics`, `snakemake validation`.
+rule statistics:
+    input:
+        data=normalised("{split}.parquet"),
+        registry=config["datasets"]["registry"],
+        code=code("statistics", "markdown"),
+    output:
+        table=f"{RUN}/statistics.parquet",
+        markdown=f"{RUN}/statistics.md",
+    log:
+        f"{RUN}/logs/statistics.log",
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python -m ruie.statistics --data {input.data} --registry {input.registry}"
+        " --out {output.table} --markdown {output.markdown} > {log} 2>&1"
+
+
+rule overlap:
+    input:
+        trained=[f"{RUN}/data/{dataset}/train.parquet" for dataset in TRAINING],
+        held_in=[f"{RUN}/data/{dataset}/test.parquet" for dataset in EVALUATED[False]],
+        held_out=[f"{RUN}/data/{dataset}/test.parquet" for dataset in EVALUATED[True]],
+        code=code("overlap", "examples", "markdown"),
+    output:
+        f"{RUN}/overlap.parquet",
+    log:
+        f"{RUN}/logs/overlap.log",
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    shell:
+        "python -m ruie.overlap --trained {input.trained} --held-in {input.held_in}"
+        " --held-out {input.held_out} --out {output} > {log} 2>&1"
+
+
+rule validation:
+    input:
+        reports=normalised("{split}.report.parquet"),
+        statistics=f"{RUN}/statistics.parquet",
+        overlap=f"{RUN}/overlap.parquet",
+        code=code("validation", "statistics", "overlap", "markdown"),
+    output:
+        table=f"{RUN}/validation.parquet",
+        markdown=f"{RUN}/validation.md",
+    log:
+        f"{RUN}/logs/validation.log",
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python -m ruie.validation --reports {input.reports} --statistics {input.statistics}"
+        " --overlap {input.overlap} --out {output.table} --markdown {output.markdown} > {log} 2>&1"
