@@ -13,8 +13,11 @@ from snakemake.exceptions import WorkflowError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
 
-# `python` in the rules is the one that runs Snakemake, also where its environment is not activated
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
+# a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands
+shell.prefix(
+    f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+)
 
 
 def check(data, schema, name):
@@ -34,6 +37,9 @@ check(config, "config.schema.json", "config")
 RUN = f"results/{config['run']}"
 SYSTEMS = config["systems"]
 MODELS = config["models"]
+# `snakemake download` comes before there is any data; Snakemake itself learns its targets only after
+# it has read the rules
+DOWNLOADING = "download" in sys.argv[1:]
 
 
 def load_registry(path):
@@ -58,11 +64,12 @@ def load_registry(path):
         )
     root = Path(config["datasets"]["root"])
     missing = [n for n in chosen if not (root / named[n]["path"]).exists()]
-    if missing:
+    if missing and not DOWNLOADING:
         raise WorkflowError(
             f"{root / named[missing[0]]['path']}: no such data folder (dataset {missing[0]}"
             + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
-            + f"); set datasets.root to where the data lies, or mend the path in {path}"
+            + f"); set datasets.root to where the data lies, mend the path in {path}, or fetch "
+            "what is public with `snakemake download`"
         )
     return {
         n: {**named[n], "path": str(root / named[n]["path"])}
@@ -101,7 +108,8 @@ def source_files(dataset, split):
 
 for _name, _row in DATASETS.items():
     for _split in ["test"] * _row["evaluate"] + ["train"] * _row["train"]:
-        source_files(_name, _split)
+        if not DOWNLOADING:
+            source_files(_name, _split)
 
 POOL = [name for name, row in DATASETS.items() if row["train"]]
 TRAINING = [name for name in POOL if not DATASETS[name]["held_out"]]

@@ -1,0 +1,165 @@
+"""The ``source`` entries of a registry: what is read, what is refused here and by the schema."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import jsonschema
+import pytest
+import tiny
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ruie import sources
+from ruie.cli import UserError
+
+SHA = "0123456789abcdef" * 4
+SCHEMA = json.loads((tiny.ROOT / "workflow/schemas/registry.schema.json").read_text())
+ZIP = {"url": "https://a.example/x/data.zip", "licence": "MIT"}
+
+
+def row(name="a", path="NER/a", **more):
+    return {
+        "name": name, "task": "NER", "path": path, "format": "ie_instructions", "held_out": False,
+        "train": True, "evaluate": True, "repair": False, **more,
+    }  # fmt: skip
+
+
+def read(tmp_path, *rows):
+    path = tmp_path / "registry.yaml"
+    path.write_text(yaml.safe_dump({"datasets": list(rows)}))
+    return sources.read(path)
+
+
+def valid(*rows):
+    return not list(jsonschema.Draft202012Validator(SCHEMA).iter_errors({"datasets": list(rows)}))
+
+
+def test_an_archive_fills_the_datasets_folder(tmp_path):
+    source = {**ZIP, "sha256": SHA.upper(), "note": "the authors' own copy"}
+    assert valid(row(source=source))
+    [d] = read(tmp_path, row(source=source))
+    [file] = d.files
+    assert (d.into, str(d.inner), d.licence, d.todo) == ("NER/a", ".", "MIT", None)
+    assert (file.to, file.archive, file.sha256) == (".", "zip", SHA)
+    assert file.key.endswith("-data.zip")
+
+
+def test_several_files_and_one_archive_for_two_datasets(tmp_path):
+    files = {
+        "url": [
+            {"url": "https://a.example/get?id=7", "to": "train.json", "sha256": SHA},
+            {"url": "https://a.example/t%C3%A9st.json?raw=1"},
+            {"url": "https://a.example/more.tar.gz", "to": "more", "sha256": None},
+        ],
+        "licence": "CC BY 4.0",
+    }
+    both = {**ZIP, "into": "both"}
+    rows = [
+        row(source=files),
+        row("b", "both/x-1/b", source=both),
+        row("c", "both/x-1/c", source=both),
+        row("d", "NER/d", source={"manual": "ask for it", "licence": "LDC"}),
+        row("e", "NER/e"),
+    ]
+    assert valid(*rows)
+    a, b, c, d, e = read(tmp_path, *rows)
+    assert [(f.to, f.archive) for f in a.files] == [
+        ("train.json", "none"), ("tést.json", "none"), ("more", "tar")
+    ]  # fmt: skip
+    assert b.files == c.files
+    assert (b.into, str(c.inner)) == ("both", "x-1/c")
+    assert (d.files, d.todo, e.files, e.todo) == ((), "ask for it", (), None)
+
+
+BAD = {
+    "url and manual": {**ZIP, "manual": "x"},
+    "neither": {"licence": "MIT"},
+    "no address": {**ZIP, "url": []},
+    "file": {**ZIP, "url": "file:///etc/hostname"},
+    "user": {**ZIP, "url": "https://me:secret@a.example/x.zip"},
+    "sha256": {**ZIP, "sha256": "abc"},
+    "sha256 of several": {**ZIP, "url": [{"url": ZIP["url"]}], "sha256": SHA},
+    "archive": {**ZIP, "archive": "rar"},
+    "to above": {**ZIP, "url": [{"url": ZIP["url"], "to": "../x"}]},
+    "to absolute": {**ZIP, "url": [{"url": ZIP["url"], "to": "/x"}]},
+    "into above": {**ZIP, "into": "NER/../.."},
+    "into absolute": {**ZIP, "into": "/NER"},
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_sources_are_refused_here_and_by_the_schema(tmp_path, case):
+    assert not valid(row(source=BAD[case]))
+    with pytest.raises(UserError, match=r"registry\.yaml: not a registry to fetch from") as error:
+        read(tmp_path, row(source=BAD[case]))
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{**ZIP, "extra": 1}, {"url": ZIP["url"]}, {**ZIP, "url": [{"url": ZIP["url"], "x": 1}]},
+     {"manual": "x", "licence": "LDC", "into": "y"}],
+)  # fmt: skip
+def test_the_schema_is_closed(source):
+    assert not valid(row(source=source))
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        ([row(), row()], "name occurs twice"),
+        ([row(source={**ZIP, "into": "RE"})], "path must lie in the folder"),
+        ([row(source={**ZIP, "into": "."})], "path must lie in the folder"),
+        ([row(path=".downloads/a", source=ZIP)], "must lie below"),
+        ([row(source=ZIP), row("b", source={**ZIP, "url": "https://b.example/x.zip"})],
+         "a and b fill NER/a from different"),
+        ([row(source=ZIP), row("b", "NER/a/b", source=ZIP)], "NER/a/b of b lies in NER/a of a"),
+        ([row(source={**ZIP, "url": "https://a.example"})], "no file name"),
+        ([row(source={**ZIP, "url": [{"url": "https://a.example/1/f"},
+                                     {"url": "https://a.example/2/f"}]})], "two files of one name"),
+        ([row(source={**ZIP, "url": [{"url": ZIP["url"]}] * 2})], "two files of one name"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused(tmp_path, rows, match):
+    with pytest.raises(UserError, match=match):
+        read(tmp_path, *rows)
+
+
+def test_a_registry_that_is_none(tmp_path):
+    path = tmp_path / "registry.yaml"
+    for text in (b"", b"- 1", b"datasets: 3", b"datasets: [1]", b"datasets: [{name: a}]", b"a: [",
+                 b"\xff\xfe\x00", b"datasets: [{name: a, path: b, source: [1]}]",
+                 b"[" * 2000, b"d: 2020-99-99"):  # fmt: skip
+        path.write_bytes(text)
+        with pytest.raises(UserError, match=r"registry\.yaml: ") as error:
+            sources.read(path)
+        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="cannot be read"):
+        sources.read(tmp_path / "none.yaml")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["url", "to", "sha256", "licence", "manual", "into", "archive"]), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(source=VALUES, path=st.text(max_size=8) | VALUES)
+def test_any_source_is_read_or_refused(source, path):
+    with tempfile.TemporaryDirectory() as tmp:
+        try:
+            found = read(Path(tmp), row(path=path, source=source))
+        except UserError:
+            return
+    assert all(f.to and ".." not in f.to.split("/") for d in found for f in d.files)
