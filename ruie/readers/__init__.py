@@ -141,6 +141,12 @@ class Problems:
 #: The name that users write -> the module.
 FORMATS = {
     "ie_instructions": "ie_instructions",
+    "brat": "brat",
+    "bionlp": "bionlp",
+    "casie": "casie",
+    "rams": "rams",
+    "wikievents": "wikievents",
+    "ace_json": "ace_json",
 }
 
 

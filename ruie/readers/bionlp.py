@@ -1,0 +1,22 @@
+"""BioNLP shared-task stand-off: ``x.txt``, ``x.a1`` (given entities) and ``x.a2`` (the rest).
+
+The lines are brat's, and so are the tasks and the option ``unit``: see ``ruie.readers.brat``. A
+document without ``.a2``, as in a blind test set, serves NER alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ruie.readers import Bad, Record, Source
+from ruie.readers.brat import standoff
+
+SUFFIXES = (".a1",)
+
+
+def records(file: Path, source: Source) -> Iterator[Record | Bad]:
+    annotations = [file, file.with_suffix(".a2")]
+    if source.task == "NER" and not annotations[1].exists():
+        annotations.pop()
+    yield from standoff(file.with_suffix(".txt"), annotations, source)

@@ -1,0 +1,90 @@
+"""RAMS: JSON lines, one event in a window of five tokenised sentences, joined by spaces.
+
+EET and EEA. Option ``window``: ``all`` (default) or ``sentence``; ``ontology``: a file of all types
+and roles below the data's folder, else the schema is what the files hold; ``types=coarse``: the
+first level of each type. Roles lose their codes (``evt089arg02place``: place).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files
+from ruie.readers.documents import (
+    MALFORMED,
+    TYPES,
+    Document,
+    DocumentEvent,
+    cut,
+    members,
+    number,
+    only,
+    ontology,
+    options,
+    reason,
+    string,
+    tokens,
+    type_name,
+)
+
+SUFFIXES = (".jsonlines", ".jsonl")
+
+
+def schema(source: Source) -> Schema | None:
+    return ontology(source, _role)
+
+
+def records(file: Path, source: Source) -> Iterator[Record | Bad]:
+    only(source, "EET", "EEA")
+    window = options(source, window=("all", "sentence"), ontology=(), types=TYPES)["window"]
+    for n, (line_number, line) in enumerate(files.lines(file)):
+        if not line.strip():
+            continue
+        where = f"{file}#{n}"
+        given = files.value(line, f"{file}:{line_number}")
+        try:
+            document, units = _document(given, source)
+        except MALFORMED as error:
+            yield Bad(where, f"{reason(error)}; expected a window with its events")
+            continue
+        if window == "all":
+            units = [(0, len(document.text))]
+        yield from cut(document, units, source.task, file, n)
+
+
+def _role(name: str) -> str:
+    return re.sub(r"^evt\d+arg\d+", "", name)
+
+
+def _document(given: Any, source: Source) -> tuple[Document, list[tuple[int, int]]]:
+    """The window and its sentences."""
+    lengths = [len(members(sentence)) for sentence in members(given["sentences"])]
+    text, places = tokens([string(word) for words in given["sentences"] for word in words])
+
+    def mention(span: Any) -> Mention:
+        first, last = number(span[0]), number(span[1])
+        if not 0 <= first <= last < len(places):
+            raise ValueError(f"there are no tokens [{first}, {last}]")
+        start, end = places[first][0], places[last][1]
+        return Mention(text[start:end], start, end)
+
+    document = Document(text)
+    links = [(members(t), a, string(role)) for t, a, role in members(given["gold_evt_links"])]
+    triggers = [members(t) for t in members(given["evt_triggers"])]
+    for trigger in triggers:
+        labels = [string(label[0]) for label in members(trigger[2])]
+        document.notes += ["further type of an event left out"] * (len(labels) - 1)
+        arguments = [Fact(_role(role), (mention(a),)) for t, a, role in links if t == trigger[:2]]
+        kind = Fact(type_name(labels[0], source), (mention(trigger),))
+        document.events.append(DocumentEvent(kind, arguments))
+    known = [trigger[:2] for trigger in triggers]
+    document.notes += ["argument of no event left out"] * sum(t not in known for t, _, _ in links)
+    units, at = [], 0
+    for n in lengths:
+        if n:
+            units.append((places[at][0], places[at + n - 1][1]))
+        at += n
+    return document, units
