@@ -141,12 +141,18 @@ class Problems:
 #: The name that users write -> the module.
 FORMATS = {
     "ie_instructions": "ie_instructions",
-    "brat": "brat",
-    "bionlp": "bionlp",
-    "casie": "casie",
-    "rams": "rams",
-    "wikievents": "wikievents",
     "ace_json": "ace_json",
+    "bio": "bio",
+    "bionlp": "bionlp",
+    "brat": "brat",
+    "casie": "casie",
+    "fewrel": "fewrel",
+    "gliner": "gliner",
+    "rams": "rams",
+    "semeval": "semeval",
+    "spert": "spert",
+    "triplets": "triplets",
+    "wikievents": "wikievents",
 }
 
 

@@ -1,0 +1,42 @@
+"""The JSON lines of RelationPrompt (zero-shot relation extraction), one sentence a line.
+
+``{"triplets": [{"tokens", "head": [token numbers], "tail": [token numbers], "label"}]}``; the
+triplets of a line share their tokens. The head and the tail are taken where they are first
+mentioned. Option ``join``: see ``tokens``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ruie.readers import Bad, Record, Source, files, tokens
+from ruie.readers.fewrel import mention
+
+SUFFIXES = (".jsonl", ".json")
+TASKS = ("RE",)
+OPTIONS = ("join",)
+
+
+def records(file: Path, source: Source) -> Iterator[Record | Bad]:
+    tokens.check(file, source, TASKS, OPTIONS)
+    lines = ((number, line) for number, line in files.lines(file) if line.strip())
+    for count, (number, line) in enumerate(lines):
+        where = f"{file}#{count}"
+        value = files.value(line, f"{file}: line {number}")
+        try:
+            triplets = value["triplets"]
+            if not isinstance(triplets, list) or not triplets:
+                raise TypeError("'triplets' is not a list of triplets")
+            if any(t["tokens"] != triplets[0]["tokens"] for t in triplets):
+                raise ValueError("the triplets differ in their tokens")
+            text = tokens.Tokens(triplets[0]["tokens"], source.options.get("join", " "))
+            notes: list[str] = []
+            facts = [
+                tokens.fact(t["label"], *(mention(text, t[end], notes) for end in ("head", "tail")))
+                for t in triplets
+            ]
+        except tokens.FAULTS as error:
+            yield Bad(where, f"{tokens.why(error)}; expected a line of triplets")
+        else:
+            yield Record(where, text.text, facts, notes=notes)
