@@ -136,6 +136,8 @@ def parser() -> cli.Parser:
     p.add_argument("--labels", help="label names, and with them the schema: PER=person,MISC= or "
                    "JSON, itself or a file (default: labels as they are found)")  # fmt: skip
     p.add_argument("--option", nargs="*", default=[], help="name=value, as the format has it")
+    p.add_argument("--annotated-only", action="store_true",
+                   help="leave out sentences in which nothing is annotated, counted")  # fmt: skip
     p.add_argument("--repair", action="store_true", help="mend or leave out bad records, counted")
     p.add_argument("--max-bad", type=share, default=MAX_BAD,
                    help="share of bad records that is too much (%(default)s)")  # fmt: skip
@@ -152,7 +154,7 @@ def main(argv: list[str] | None = None) -> None:
         args.input, args.task, name, args.split,
         files=None if args.files is None else files.value(args.files, "--files"),
         labels=None if args.labels is None else mapping(args.labels),
-        options=options(args.option),
+        options=options(args.option), annotated_only=args.annotated_only,
     )  # fmt: skip
     report = run(source, args.format, args.out, args.repair, args.max_bad)
     for row in report:

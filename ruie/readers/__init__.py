@@ -1,7 +1,8 @@
 """Readers of dataset formats.
 
-A format is a module with ``SUFFIXES`` (of its files) and ``records(file, source)``, which yields
-what the file says, sentence by sentence, unchecked. Everything else is the same for all formats
+A format is a module with ``SUFFIXES`` (of its files), ``TASKS``, ``OPTIONS`` (name -> values, the
+first the default; none: any) and ``records(file, source)``, which yields what the file says,
+sentence by sentence, unchecked. Everything else is the same for all formats
 and stands in ``ruie.readers.build``: which files make a split, label names and the schema, offsets,
 ids, and the counting of what was mended or left out. A format that keeps its label set beside its
 data reads it in ``schema(source)``, and names the file in ``LABELS`` where it is always the same.
@@ -32,6 +33,7 @@ class Source:
     files do not tell by their names which split they are. ``labels``: label in the files -> label
     in the tables, in the schema's order (None: such annotations are left out, counted); without it
     labels stay as they are. ``options``: what a format alone understands, documented there.
+    ``annotated_only``: sentences in which nothing is annotated are left out, counted.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class Source:
     files: Mapping[str, Sequence[str]] | None = None
     labels: Mapping[str, str | None] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    annotated_only: bool = False
 
 
 class Mention(NamedTuple):
@@ -83,6 +86,8 @@ class Format(Protocol):
     """What a format's module offers."""
 
     SUFFIXES: tuple[str, ...]
+    TASKS: tuple[str, ...]
+    OPTIONS: Mapping[str, Sequence[str]]
 
     def records(self, file: Path, source: Source) -> Iterator[Record | Bad]:
         """What one file says. Raises ``UserError`` for a file that is none of the format."""

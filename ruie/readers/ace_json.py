@@ -20,21 +20,19 @@ from ruie.readers.documents import (
     cut,
     members,
     number,
-    only,
-    options,
     reason,
     string,
     tokens,
 )
 
 SUFFIXES = (".json",)
+TASKS = ("NER", "EET", "EEA")
+OPTIONS: dict[str, tuple[str, ...]] = {}
 BRACKETS = {"LRB": "(", "RRB": ")", "LSB": "[", "RSB": "]", "LCB": "{", "RCB": "}"}
 _BRACKET = re.compile(r"-([LR][RSC]B)-")
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    only(source, "NER", "EET", "EEA")
-    options(source)
     for n, given in enumerate(files.array(file)):
         where = f"{file}#{n}"
         try:

@@ -23,8 +23,7 @@ from ruie.readers import Bad, Record, Source, files, tokens
 
 SUFFIXES = (".bio", ".bioes", ".conll", ".conllu", ".iob", ".iob2", ".tsv", ".txt")
 TASKS = ("NER",)
-OPTIONS = ("token", "tag", "scheme", "label", "join")
-SCHEMES = ("", "iob1", "io")
+OPTIONS = {"token": (), "tag": (), "scheme": ("", "iob1", "io"), "label": (), "join": ()}
 DOCUMENT = "-DOCSTART-"
 NAMES = re.compile(r"#\s*global\.columns\s*=")
 #: Numbers of multiword tokens (1-2) and of empty nodes (1.1), whose words are not the sentence's.
@@ -50,9 +49,6 @@ class Layout:
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    tokens.check(file, source, TASKS, OPTIONS)
-    if source.options.get("scheme", "") not in SCHEMES:
-        raise UserError("option scheme: must be iob1 or io; leave it out for all other schemes")
     layout = _layout(file, source)
     if layout is None:
         return

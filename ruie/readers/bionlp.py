@@ -11,8 +11,11 @@ from pathlib import Path
 
 from ruie.readers import Bad, Record, Source
 from ruie.readers.brat import standoff
+from ruie.readers.sentences import UNITS
 
 SUFFIXES = (".a1",)
+TASKS = ("NER", "RE", "EET", "EEA")
+OPTIONS = {"unit": UNITS}
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ruie.readers import Bad, Fact, Mention, Record, Source, files, sentences
-from ruie.readers.documents import Document, DocumentEvent, cut, options
+from ruie.readers.documents import Document, DocumentEvent, cut
 
 SUFFIXES = (".ann",)
+TASKS = ("NER", "RE", "EET", "EEA")
+OPTIONS = {"unit": sentences.UNITS}
 _SPAN = re.compile(r"(\S+) +(\d+ \d+(?:;\d+ \d+)*)$")
 LEFT_OUT = {
     "A": "attribute left out",
@@ -48,7 +50,7 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
 
 def standoff(file: Path, annotations: Sequence[Path], source: Source) -> Iterator[Record | Bad]:
     """Instances of the text ``file`` with the annotations of one or more files."""
-    unit = options(source, unit=sentences.UNITS)["unit"]
+    unit = source.options.get("unit", "sentence")
     text = files.text(file)
     lines = Lines()
     for path in annotations:

@@ -54,6 +54,7 @@ def examples(form: Format, source: Source, problems: Problems) -> Iterator[Examp
     nothing is to be repaired, for a bad record: a span that does not match its text, a label
     outside the schema, an empty text.
     """
+    check(form, source)
     files = split_files(source, form.SUFFIXES, source.split)
     if not files:
         raise UserError(
@@ -70,9 +71,29 @@ def examples(form: Format, source: Source, problems: Problems) -> Iterator[Examp
                 problems.end(kept=False)
                 continue
             example = _example(record, number, source, labels, problems)
+            if example is not None and source.annotated_only and not example.annotations:
+                what = "nothing annotated: left out, as the registry says"
+                problems.note(what, record.where, "", "record left out")
+                example = None
             problems.end(kept=example is not None)
             if example is not None:
                 yield example
+
+
+def check(form: Format, source: Source) -> None:
+    """``UserError`` for a task that the format does not hold, and for an option or a value of one
+    that it does not know."""
+    if source.task not in form.TASKS:
+        raise UserError(
+            f"{source.path}: this format holds no {source.task}; use it for {', '.join(form.TASKS)}"
+        )
+    for name, value in source.options.items():
+        if name not in form.OPTIONS:
+            known = ", ".join(form.OPTIONS) or "none"
+            raise UserError(f"{source.path}: no option {name!r} in this format; options: {known}")
+        if form.OPTIONS[name] and value not in form.OPTIONS[name]:
+            allowed = " or ".join(v or "nothing" for v in form.OPTIONS[name])
+            raise UserError(f"{source.path}: option {name}={value}: must be {allowed}")
 
 
 class Labels:

@@ -20,13 +20,13 @@ from ruie.readers.documents import (
     cut,
     members,
     number,
-    only,
-    options,
     reason,
     string,
 )
 
 SUFFIXES = (".json",)
+TASKS = ("EET", "EEA")
+OPTIONS = {"unit": sentences.UNITS}
 #: Names that their capitals and hyphens do not tell apart.
 WORDS = {"databreach": "data breach", "cve": "common vulnerabilities and exposures"}
 MOVED = "offsets wrong by one or two: mended"
@@ -34,8 +34,7 @@ _BODY = re.compile(r"<text>\s?(.*?)\s*</text>", re.DOTALL)
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    only(source, "EET", "EEA")
-    unit = options(source, unit=sentences.UNITS)["unit"]
+    unit = source.options.get("unit", "sentence")
     given = files.document(file)
     try:
         document = Document(string(given["content"]))

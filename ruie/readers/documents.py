@@ -149,29 +149,6 @@ def _put_events(events: Sequence[DocumentEvent], units: Sequence[_Unit], task: s
     return lost
 
 
-def options(source: Source, **known: Sequence[str]) -> dict[str, str]:
-    """The source's options, each with its default, the first of its values (no values: any, and
-    "" as the default). ``UserError`` for others."""
-    found = {name: values[0] if values else "" for name, values in known.items()}
-    for name, value in source.options.items():
-        if name not in known:
-            names = ", ".join(known) or "none"
-            raise UserError(f"{source.path}: no option {name!r} in this format; options: {names}")
-        if known[name] and value not in known[name]:
-            allowed = " or ".join(known[name])
-            raise UserError(f"{source.path}: option {name}={value}: must be {allowed}")
-        found[name] = value
-    return found
-
-
-def only(source: Source, *tasks: str) -> None:
-    """``UserError`` for a task that the format's files say nothing about."""
-    if source.task not in tasks:
-        raise UserError(
-            f"{source.path}: this format holds no {source.task}; use it for {', '.join(tasks)}"
-        )
-
-
 def type_name(name: str, source: Source) -> str:
     """An event type of several levels (``conflict.attack.bombing``); with the option
     ``types=coarse`` its first level alone (``conflict``)."""

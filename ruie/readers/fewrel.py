@@ -16,11 +16,10 @@ from ruie.readers import Bad, Mention, Record, Source, files, tokens
 
 SUFFIXES = (".json",)
 TASKS = ("RE",)
-OPTIONS = ("names", "join")
+OPTIONS = {"names": (), "join": ()}
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    tokens.check(file, source, TASKS, OPTIONS)
     names = _names(source)
     relations = files.document(file)
     if not isinstance(relations, dict) or not all(isinstance(v, list) for v in relations.values()):

@@ -16,11 +16,10 @@ from ruie.readers import Bad, Fact, Mention, Record, Source, files, tokens
 
 SUFFIXES = (".json",)
 TASKS = ("NER", "RE")
-OPTIONS = ("join", "reverse")
+OPTIONS = {"join": (), "reverse": ()}
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    tokens.check(file, source, TASKS, OPTIONS)
     reverse = {label.strip() for label in source.options.get("reverse", "").split(",")} - {""}
     for number, record in enumerate(files.array(file)):
         where = f"{file}#{number}"

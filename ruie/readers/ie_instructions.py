@@ -17,6 +17,8 @@ from ruie.cli import UserError
 from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files
 
 SUFFIXES = (".json",)
+TASKS = ("NER", "RE", "EET", "EEA")
+OPTIONS: dict[str, tuple[str, ...]] = {}
 LABELS = "labels.json"
 
 

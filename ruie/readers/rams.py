@@ -21,9 +21,7 @@ from ruie.readers.documents import (
     cut,
     members,
     number,
-    only,
     ontology,
-    options,
     reason,
     string,
     tokens,
@@ -31,6 +29,8 @@ from ruie.readers.documents import (
 )
 
 SUFFIXES = (".jsonlines", ".jsonl")
+TASKS = ("EET", "EEA")
+OPTIONS = {"window": ("all", "sentence"), "ontology": (), "types": TYPES}
 
 
 def schema(source: Source) -> Schema | None:
@@ -38,8 +38,6 @@ def schema(source: Source) -> Schema | None:
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    only(source, "EET", "EEA")
-    window = options(source, window=("all", "sentence"), ontology=(), types=TYPES)["window"]
     for n, (line_number, line) in enumerate(files.lines(file)):
         if not line.strip():
             continue
@@ -50,7 +48,7 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
         except MALFORMED as error:
             yield Bad(where, f"{reason(error)}; expected a window with its events")
             continue
-        if window == "all":
+        if source.options.get("window") != "sentence":
             units = [(0, len(document.text))]
         yield from cut(document, units, source.task, file, n)
 

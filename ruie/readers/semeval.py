@@ -18,7 +18,7 @@ from ruie.readers import Bad, Mention, Record, Source, files, tokens
 
 SUFFIXES = (".txt",)
 TASKS = ("RE",)
-OPTIONS = ("direction",)
+OPTIONS = {"direction": ("fold", "keep")}
 FIRST = re.compile(r"\s*[0-9]+\s*\t(.*)", re.DOTALL)
 RELATION = re.compile(r"(.+?)\s*\(\s*(e[12])\s*,\s*(e[12])\s*\)")
 #: A mark goes with the spaces on its inner side: ``<e1> Acme </e1> sued`` is ``Acme sued``.
@@ -26,9 +26,6 @@ MARK = re.compile(r"<(e[12])>\s*|\s*</(e[12])>")
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    tokens.check(file, source, TASKS, OPTIONS)
-    if source.options.get("direction", "fold") not in ("fold", "keep"):
-        raise UserError("option direction: must be fold or keep")
     keep = source.options.get("direction") == "keep"
     for number, block in enumerate(_blocks(file)):
         where = f"{file}#{number}"

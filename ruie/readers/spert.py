@@ -17,7 +17,7 @@ from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files, toke
 
 SUFFIXES = (".json",)
 TASKS = ("NER", "RE")
-OPTIONS = ("join",)
+OPTIONS = {"join": ()}
 
 
 def schema(source: Source) -> Schema | None:
@@ -36,7 +36,6 @@ def schema(source: Source) -> Schema | None:
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    tokens.check(file, source, TASKS, OPTIONS)
     for number, record in enumerate(files.array(file)):
         where = f"{file}#{number}"
         try:

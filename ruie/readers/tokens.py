@@ -1,4 +1,4 @@
-"""What formats over tokens share: the text and its offsets, spans from tags, checks of records.
+"""What formats over tokens share: the text and its offsets, spans from tags.
 
 The text of a record is its tokens with one space between them, or with what the option ``join``
 says (``join=`` for scripts without spaces).
@@ -7,13 +7,11 @@ says (``join=`` for scripts without spaces).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
-from ruie.cli import UserError
-from ruie.readers import Fact, Mention, Source
+from ruie.readers import Fact, Mention
 
 #: What a record of wrong form raises while it is read.
 FAULTS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
@@ -21,19 +19,6 @@ FAULTS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 NO_START = "tag inside a span that never began: a span begins there"
 NO_END = "span without its end tag: it ends before the next tag that is not its own"
 _TAG = re.compile(r"([BIESLUM])(?:-(.+))?")
-
-
-def check(file: Path, source: Source, tasks: Collection[str], options: Collection[str]) -> None:
-    """``UserError`` for a task that the format does not hold and for an option it does not know."""
-    if source.task not in tasks:
-        raise UserError(
-            f"{file}: this format holds {' and '.join(tasks)}, not {source.task}; choose another "
-            "task or format"
-        )
-    if unknown := [name for name in source.options if name not in options]:
-        raise UserError(
-            f"option {unknown[0]!r} is not known to this format; use one of: {', '.join(options)}"
-        )
 
 
 def why(error: Exception) -> str:

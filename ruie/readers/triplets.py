@@ -15,11 +15,10 @@ from ruie.readers.fewrel import mention
 
 SUFFIXES = (".jsonl", ".json")
 TASKS = ("RE",)
-OPTIONS = ("join",)
+OPTIONS = {"join": ()}
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    tokens.check(file, source, TASKS, OPTIONS)
     lines = ((number, line) for number, line in files.lines(file) if line.strip())
     for count, (number, line) in enumerate(lines):
         where = f"{file}#{count}"

@@ -20,9 +20,7 @@ from ruie.readers.documents import (
     cut,
     members,
     number,
-    only,
     ontology,
-    options,
     reason,
     string,
     tokens,
@@ -30,6 +28,8 @@ from ruie.readers.documents import (
 )
 
 SUFFIXES = (".jsonl",)
+TASKS = ("NER", "EET", "EEA")
+OPTIONS = {"ontology": (), "types": TYPES}
 
 
 def schema(source: Source) -> Schema | None:
@@ -37,8 +37,6 @@ def schema(source: Source) -> Schema | None:
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    only(source, "NER", "EET", "EEA")
-    options(source, ontology=(), types=TYPES)
     for n, (line_number, line) in enumerate(files.lines(file)):
         if not line.strip():
             continue

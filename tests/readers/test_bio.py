@@ -202,7 +202,7 @@ def test_files_that_are_none_of_the_format(tmp_path):
 @pytest.mark.parametrize("task", ["RE", "EET", "EEA"])
 def test_entities_alone(tmp_path, task):
     folder = reading.write(tmp_path / "test.tsv", PLAIN)
-    reading.refused("bio", folder, task, "test.tsv", f"NER, not {task}")
+    reading.refused("bio", folder, task, f"holds no {task}; use it for NER")
 
 
 @given(st.data(), st.sampled_from([PLAIN, PLAIN.replace("\t", " "), NUMBERED]), st.booleans())

@@ -95,7 +95,7 @@ def test_faults_of_a_record(tmp_path, change, part):
 def test_what_is_none_of_the_format(tmp_path, content):
     folder = reading.write(tmp_path / "test.json", content)
     reading.refused("fewrel", folder, "RE", "test.json", "a list of records for each relation")
-    reading.refused("fewrel", folder, "NER", "RE, not NER")
+    reading.refused("fewrel", folder, "NER", "holds no NER; use it for RE")
 
 
 @given(st.data(), st.booleans())

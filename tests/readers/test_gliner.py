@@ -82,7 +82,7 @@ def test_a_missing_field_is_named(tmp_path):
     folder = reading.write(tmp_path / "test.json", [{"tokenized_text": ["a"], "ner": []}])
     assert reading.read("gliner", folder, "NER")[0][0].annotations == ()
     reading.refused("gliner", folder, "RE", "field 'relations' is missing")
-    reading.refused("gliner", folder, "EEA", "NER and RE, not EEA")
+    reading.refused("gliner", folder, "EEA", "holds no EEA; use it for NER, RE")
 
 
 @given(st.data(), st.sampled_from(["NER", "RE"]), st.booleans())

@@ -81,7 +81,7 @@ def test_faults_of_a_block(tmp_path, block, part):
 def test_what_is_none_of_the_format(tmp_path):
     folder = reading.write(tmp_path / "test.txt", "\nSome prose.\n")
     reading.refused("semeval", folder, "RE", "test.txt: line 2", "number and a tab")
-    reading.refused("semeval", folder, "NER", "RE, not NER")
+    reading.refused("semeval", folder, "NER", "holds no NER; use it for RE")
     folder = reading.write(tmp_path / "test.txt", b"1\t\xe9")
     reading.refused("semeval", folder, "RE", "not UTF-8")
     folder = reading.write(tmp_path / "test.txt", BLOCKS)

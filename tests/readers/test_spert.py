@@ -115,7 +115,7 @@ def test_tags_must_be_as_many_as_tokens(tmp_path):
 
 def test_events_are_none_of_the_format(tmp_path):
     folder = reading.write(tmp_path / "test.json", [RECORD])
-    reading.refused("spert", folder, "EET", "NER and RE, not EET")
+    reading.refused("spert", folder, "EET", "holds no EET; use it for NER, RE")
     reading.refused("spert", folder, "NER", "option 'tag'", options={"tag": "1"})
 
 

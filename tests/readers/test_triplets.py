@@ -68,7 +68,7 @@ def test_what_is_no_json(tmp_path):
     for line in ("{", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 100_000):
         folder = reading.write(tmp_path / "test.jsonl", LINES + line)
         reading.refused("triplets", folder, "RE", "test.jsonl: line 3: malformed JSON")
-    reading.refused("triplets", folder, "NER", "RE, not NER")
+    reading.refused("triplets", folder, "NER", "holds no NER; use it for RE")
 
 
 @given(st.data(), st.booleans())

@@ -35,6 +35,7 @@ rule normalize:
                 f"{k}={v}" for k, v in DATASETS[w.dataset].get("options", {}).items()
             ]
             or None,
+            annotated_only=DATASETS[w.dataset].get("annotated_only", False),
             repair=DATASETS[w.dataset]["repair"],
             max_bad=config["datasets"]["max_bad"],
         ),

@@ -1,0 +1,88 @@
+"""What all formats share: files of a split, label names, the schema, sentences left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ruie.cli import UserError
+from ruie.readers import Problems, Source, get
+
+TEST = "Ann PER\nleft O\n\nNobody O\ncame O\n\nOslo LOC\n"
+TRAIN = "Acme ORG\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "my-test.bio").write_text(TEST)
+    (tmp_path / "my-train.bio").write_text(TRAIN)
+    (tmp_path / "other.bio").write_text("Mars GOD\n")
+    return tmp_path
+
+
+def read(folder: Path, repair: bool = False, **more):
+    problems = Problems(repair)
+    source = Source(folder, "NER", "d", "test", options={"scheme": "io"}, **more)
+    return list(get("bio")(source, problems)), problems
+
+
+def test_files_by_their_names_and_the_schema_of_all_splits(folder):
+    found, _ = read(folder)
+    assert [e.text for e in found] == ["Ann left", "Nobody came", "Oslo"]
+    # other.bio is no split; train's label is in the schema though test has none
+    assert found[0].schema == ("LOC", "ORG", "PER")
+
+
+def test_files_may_be_named(folder):
+    found, _ = read(folder, files={"test": ["o*.bio", "my-train.bio"]})
+    assert [e.text for e in found] == ["Acme", "Mars"]  # sorted by path: my-train, other
+    assert [e.source for e in found] == ["my-train.bio#0", "other.bio#0"]
+    assert [e.id for e in found] == ["d/test/000000", "d/test/000001"]
+    with pytest.raises(UserError, match="no file of split 'test'"):
+        read(folder, files={"train": ["my-train.bio"]})
+
+
+def test_labels_are_renamed_and_left_out(folder):
+    found, problems = read(folder, labels={"PER": "person", "LOC": None})
+    assert found[0].schema == ("person",)
+    assert [[a.label for a in e.annotations] for e in found] == [["person"], [], []]
+    assert problems.counts == {"label 'LOC' left out, as the registry says": 1}
+    assert problems.bad == 0
+
+
+def test_two_labels_may_become_one(folder):
+    found, _ = read(folder, labels={"PER": "name", "LOC": "name"})
+    assert found[0].schema == ("name",)
+
+
+def test_a_label_without_a_name_is_a_fault(folder):
+    with pytest.raises(UserError, match="#2: unknown label: label 'LOC' is not in the schema"):
+        read(folder, labels={"PER": "person"})
+    _, problems = read(folder, repair=True, labels={"PER": "person"})
+    assert problems.counts == {"unknown label (annotation left out)": 1}
+    assert (problems.records, problems.left_out, problems.bad) == (3, 0, 1)
+
+
+def test_sentences_without_annotation_can_be_left_out(folder):
+    found, problems = read(folder, annotated_only=True)
+    assert [e.id for e in found] == ["d/test/000000", "d/test/000002"]
+    assert problems.counts == {"nothing annotated: left out, as the registry says": 1}
+    assert (problems.records, problems.left_out, problems.bad) == (3, 1, 0)
+
+
+def test_roles_are_those_of_the_events_type(tmp_path):
+    records = [
+        {"sentence": "They met.", "events": [
+            {"type": kind, "trigger": "met", "pos": [5, 8], "arguments": []}]}
+        for kind in ("meet", "part")
+    ]  # fmt: skip
+    (tmp_path / "test.json").write_text(json.dumps(records))
+    (tmp_path / "labels.json").write_text(json.dumps({"meet": ["who", "where"], "part": ["who"]}))
+    names = {"meet": "Meeting", "part": "Parting", "who": "person", "where": "place"}
+    source = Source(tmp_path, "EEA", "d", "test", labels=names)
+    found = list(get("ie_instructions")(source, Problems()))
+    assert [(e.event.type, e.schema) for e in found] == [
+        ("Meeting", ("person", "place")), ("Parting", ("person",)),
+    ]  # fmt: skip
