@@ -98,11 +98,11 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
         [pa.array([e.type for e in events], pa.string()), spans([e.trigger for e in events])],
         ["type", "trigger"], mask=no_event,
     )  # fmt: skip
+    # a dataset has few schemas, of many labels each
+    schemas = {labels: n for n, labels in enumerate(dict.fromkeys(e.schema for e in examples))}
+    each = pa.array(map(list, schemas), pa.list_(pa.string()))
     columns = {
-        "schema": nested(
-            (len(e.schema) for e in examples),
-            pa.array([label for e in examples for label in e.schema], pa.string()),
-        ),
+        "schema": each.take(pa.array([schemas[e.schema] for e in examples], pa.int32())),
         "annotations": nested(
             (len(e.annotations) for e in examples),
             pa.StructArray.from_arrays(inside, ["label", "spans"]),
