@@ -1,4 +1,4 @@
-"""Fetch the public datasets of a registry, and say how to come by the others.
+"""Fetch the originals of a registry's public datasets, and say how to come by the others.
 
 A dataset is unpacked and checked in ROOT/.downloads and moved to its place whole; a folder that is
 there already is left as it is. A run that was ended goes on where it stopped. Where the registry
@@ -186,7 +186,9 @@ def show(table: Sequence[Row], last: str) -> str:
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--registry", required=True, type=Path, help="dataset registry (YAML)")
-    p.add_argument("--root", required=True, type=Path, help="the registry's paths start here")
+    p.add_argument(
+        "--root", required=True, type=Path, help="folder to fill; the registry's paths start here"
+    )
     p.add_argument("--names", nargs="+", help="datasets (default: all)")
     p.add_argument("--list", action="store_true", help="only say what is there and what is not")
     p.add_argument("--table", type=Path, help="DOWNLOADS table to write")

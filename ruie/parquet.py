@@ -204,8 +204,8 @@ RESULTS = pa.schema(
 
 #: Where each dataset's files come from, one row a file; no ``url`` where there is none to fetch.
 #: ``state``: in place, to fetch, by hand, failed; ``file`` and ``folder`` as in the registry, below
-#: the data's root; ``bytes`` and ``sha256`` of what came, null for data put there by hand; ``todo``
-#: what is left to the user.
+#: the root that is filled; ``bytes`` and ``sha256`` of what came, null for data put there by hand;
+#: ``todo`` what is left to the user.
 DOWNLOADS = pa.schema(
     [
         ("dataset", pa.string()),

@@ -1,4 +1,4 @@
-"""Where the datasets of a registry come from: its ``source`` entries, read and checked."""
+"""Where the originals of a registry's datasets lie: its ``source`` entries, read and checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from ruie import fetch, unpack
 from ruie.cli import UserError
 
-#: Folder below the data's root for what is being fetched, and the records of what came.
+#: Folder below the root for what is being fetched, and the records of what came.
 HIDDEN = ".downloads"
 
 
@@ -117,5 +117,5 @@ def _below(path: str, name: str) -> str:
     """A path that goes down only."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or HIDDEN in pure.parts or "\0" in path:
-        raise ValueError(f"{name}: {path!a} must lie below the data's root")
+        raise ValueError(f"{name}: {path!a} must lie below the root that is filled")
     return str(pure)

@@ -58,6 +58,16 @@ def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def public(*files, **more):
+    """A source: ``files`` are addresses, or entries of the registry."""
+    files = [{"url": file} if isinstance(file, str) else file for file in files]
+    return {"licence": "MIT", "url": "https://a.example", "files": files, **more}
+
+
+def manual(todo, licence):
+    return {"licence": licence, "url": "https://a.example", "manual": todo}
+
+
 class Place:
     """A registry and the root that it is fetched to."""
 
@@ -110,16 +120,13 @@ def place(tmp_path):
 def test_archives_and_files_come_into_place(server, place, capsys):
     archive = zipped()
     place.write(
-        one={"url": server.add("/d.zip", archive), "sha256": sha(archive), "licence": "MIT"},
-        two={
-            "url": [
-                {"url": server.add("/train", b"[1]"), "to": "train.json", "sha256": sha(b"[1]")},
-                {"url": server.add("/labels.json", b"[]")},
-                {"url": server.add("/more.tgz", tarred()), "to": "more"},
-            ],
-            "licence": "CC BY 4.0",
-        },
-        three={"licence": "LDC", "manual": "LDC licence needed: LDC0000T00; lay it out as NER/x"},
+        one=public({"url": server.add("/d.zip", archive), "sha256": sha(archive)}),
+        two=public(
+            {"url": server.add("/train", b"[1]"), "to": "train.json", "sha256": sha(b"[1]")},
+            server.add("/labels.json", b"[]"),
+            {"url": server.add("/more.tgz", tarred()), "to": "more"},
+        ),
+        three=manual("LDC licence needed: LDC0000T00; lay it out as NER/x", "LDC"),
         four=None,
     )
     place.run()
@@ -147,7 +154,7 @@ def test_archives_and_files_come_into_place(server, place, capsys):
 
 
 def test_the_record_holds_no_time(server, place):
-    place.write(a={"url": server.add("/d.zip", zipped()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", zipped())))
     place.run()
     record = json.loads((place.root / ".downloads/NER/a/fetched.json").read_text())
     assert record == [
@@ -157,7 +164,7 @@ def test_the_record_holds_no_time(server, place):
 
 
 def test_one_archive_serves_two_datasets(server, place):
-    source = {"url": server.add("/d.zip", zipped()), "into": "all", "licence": "MIT"}
+    source = public(server.add("/d.zip", zipped()), into="all")
     place.write(a=("all/top/NER", source), b=("all/top/RE", source))
     place.run()
     assert len(server.asked) == 1
@@ -166,8 +173,8 @@ def test_one_archive_serves_two_datasets(server, place):
 
 def test_a_list_fetches_nothing(server, place, capsys):
     place.write(
-        a={"url": server.add("/d.zip", zipped()), "licence": "MIT"},
-        b={"manual": "ask the authors", "licence": "own"},
+        a=public(server.add("/d.zip", zipped())),
+        b=manual("ask the authors", "own"),
     )
     place.run("--list")
     out = capsys.readouterr().out
@@ -180,14 +187,14 @@ def test_a_list_fetches_nothing(server, place, capsys):
 
 def test_names_choose(server, place):
     url = server.add("/d.zip", zipped())
-    place.write(a={"url": url, "licence": "MIT"}, b={"url": url, "licence": "MIT"})
+    place.write(a=public(url), b=public(url))
     place.run("--names", "b")
     assert {name.split("/")[1] for name in place.held()} == {"b"}
     place.fails(r"\['c'\] are not in", "--names", "c", "b")
 
 
 def test_data_that_is_there_is_left_alone(server, place):
-    place.write(a={"url": server.add("/d.zip", zipped()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", zipped())))
     own = place.root / "NER/a"
     own.mkdir(parents=True)
     (own / "train.json").write_text("mine")
@@ -201,7 +208,7 @@ def test_data_that_is_there_is_left_alone(server, place):
 
 
 def test_a_file_that_changed_since_it_came_is_told(server, place):
-    place.write(a={"url": server.add("/train.json", b"[1]"), "licence": "MIT"})
+    place.write(a=public(server.add("/train.json", b"[1]")))
     place.run()
     (place.root / "NER/a/train.json").write_bytes(b"[2]")
     place.fails(f"sha256 should be {sha(b'[1]')} as it came, is {sha(b'[2]')}; move .* away")
@@ -212,7 +219,7 @@ def test_a_file_that_changed_since_it_came_is_told(server, place):
 
 
 def test_what_is_fetched_again_must_be_the_same(server, place):
-    place.write(a={"url": server.add("/d.zip", zipped()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", zipped())))
     place.run()
     shutil.rmtree(place.root / "NER/a")
     other = zipped({"f": b"other"})
@@ -230,18 +237,18 @@ def test_what_is_fetched_again_must_be_the_same(server, place):
 
 def test_a_registry_that_changed_since_is_told(server, place):
     url = server.add("/d.zip", zipped())
-    place.write(a={"url": url, "licence": "MIT"})
+    place.write(a=public(url))
     place.run()
-    place.write(a={"url": url, "licence": "MIT", "sha256": sha(b"")})
+    place.write(a=public({"url": url, "sha256": sha(b"")}))
     place.fails("the registry now expects sha256")
-    place.write(a={"url": url + "2", "licence": "MIT"})
+    place.write(a=public(url + "2"))
     place.fails("the registry names other addresses")
-    place.write(a=("NER/a/nowhere", {"url": url, "into": "NER/a", "licence": "MIT"}))
+    place.write(a=("NER/a/nowhere", public(url, into="NER/a")))
     place.fails("is there, but nowhere is not in it")
 
 
 def test_a_path_that_the_archive_lacks_is_told_and_mended(server, place):
-    source = {"url": server.add("/d.zip", zipped()), "into": "all", "licence": "MIT"}
+    source = public(server.add("/d.zip", zipped()), into="all")
     place.write(a=("all/NER", source))
     place.fails(r"all/NER: not in what .*d\.zip holds \('top'\)")
     assert place.held() == {}
@@ -252,9 +259,9 @@ def test_a_path_that_the_archive_lacks_is_told_and_mended(server, place):
 
 def test_one_failure_does_not_stop_the_others(server, place, caplog):
     place.write(
-        a={"url": server.url + "/none.zip", "licence": "MIT"},
-        b={"url": server.add("/bad.zip", b"no zip"), "licence": "MIT"},
-        c={"url": server.add("/d.zip", zipped()), "licence": "MIT"},
+        a=public(server.url + "/none.zip"),
+        b=public(server.add("/bad.zip", b"no zip")),
+        c=public(server.add("/d.zip", zipped())),
     )
     place.fails("bad.zip: not a whole zip archive")  # the last is the error, the first is logged
     assert "none.zip: HTTP 404" in caplog.text
@@ -272,7 +279,7 @@ EVIL = {
 @pytest.mark.parametrize("case", EVIL)
 def test_an_evil_archive_leaves_nothing(server, place, tmp_path, case):
     path, body, match = EVIL[case]
-    place.write(a={"url": server.add(path, body), "licence": "MIT"})
+    place.write(a=public(server.add(path, body)))
     place.fails(match, "--max-unpacked", 20_000, "--max-members", 20)
     assert place.held() == {}
     assert not list(tmp_path.rglob("*evil*"))
@@ -285,22 +292,21 @@ def test_a_symlink_that_leads_out_is_refused(server, place, tmp_path):
         info = zipfile.ZipInfo("train.json")
         info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
         file.writestr(info, str(tmp_path / "secret"))
-    place.write(a={"url": server.add("/d.zip", buffer.getvalue()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", buffer.getvalue())))
     place.fails("link to .*secret' would leave its folder")
     assert place.held() == {}
 
 
 def test_two_files_of_one_place_are_refused(server, place):
-    url = [{"url": server.add("/a.zip", zipped())}, {"url": server.add("/b.zip", zipped())}]
-    place.write(a={"url": url, "licence": "MIT"})
+    one = server.add("/a.zip", zipped())
+    place.write(a=public(one, server.add("/b.zip", zipped())))
     place.fails("comes twice")
-    url = [{"url": server.url + "/a.zip"}, {"url": server.add("/x", b"1"), "to": "top/RE/x.json"}]
-    place.write(a={"url": url, "licence": "MIT"})
+    place.write(a=public(one, {"url": server.add("/x", b"1"), "to": "top/RE/x.json"}))
     place.fails("cannot be filled: File exists")
 
 
 def test_two_runs_do_not_fetch_the_same(server, place):
-    place.write(a={"url": server.add("/d.zip", zipped()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", zipped())))
     work = place.root / ".downloads/NER/a"
     work.mkdir(parents=True)
     with download._alone(work):
@@ -310,7 +316,7 @@ def test_two_runs_do_not_fetch_the_same(server, place):
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"url": "x"}]', "null", "[" * 5000])
 def test_a_damaged_record_is_one_line(server, place, text):
-    place.write(a={"url": server.add("/d.zip", zipped()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", zipped())))
     place.run()
     (place.root / ".downloads/NER/a/fetched.json").write_text(text)
     place.fails(r"fetched\.json: damaged .*; delete it")
@@ -318,12 +324,12 @@ def test_a_damaged_record_is_one_line(server, place, text):
 
 def test_a_root_that_cannot_be_written_is_one_line(server, place):
     place.root.write_text("a file")
-    place.write(a={"url": server.add("/d.zip", zipped()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", zipped())))
     place.fails("cannot be filled: ")
 
 
 def test_tampered_data_ends_with_status_2_and_one_line(server, place):
-    place.write(a={"url": server.add("/d.zip", b"tampered"), "sha256": sha(b"x"), "licence": "MIT"})
+    place.write(a=public({"url": server.add("/d.zip", b"tampered"), "sha256": sha(b"x")}))
     done = tiny.python("-m", "ruie.download", *place.words(), env=tiny.environment(no_proxy="*"))
     assert done.returncode == 2
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -345,9 +351,7 @@ def killed(place, ready, seconds=30):
 
 def test_a_killed_run_is_taken_up(server, place, tmp_path):
     archive = zipped()  # some 6,500 bytes: 100 at a time, 0.1 s apart
-    place.write(
-        a={"url": server.add("/d.zip", Page(archive, piece=100, delay=0.1)), "licence": "MIT"}
-    )
+    place.write(a=public(server.add("/d.zip", Page(archive, piece=100, delay=0.1))))
     work = place.root / ".downloads/NER/a"
 
     def some():
@@ -383,7 +387,7 @@ def test_a_run_ended_at_any_later_step_is_taken_up(server, place, monkeypatch, m
         (folder / "half").write_bytes(b"1")
         raise Killed
 
-    place.write(a={"url": server.add("/d.zip", zipped()), "licence": "MIT"})
+    place.write(a=public(server.add("/d.zip", zipped())))
     where, name, how = {
         "unpack": (download.unpack, "unpack", half),
         "rename": (download.os, "rename", end),
@@ -403,7 +407,7 @@ def test_a_run_ended_at_any_later_step_is_taken_up(server, place, monkeypatch, m
 
 def test_a_long_remedy_is_wrapped_under_its_column(place, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    place.write(a={"manual": "word " * 30 + "\n  end", "licence": "LDC"})
+    place.write(a=manual("word " * 30 + "\n  end", "LDC"))
     place.run()
     head, first, *more = capsys.readouterr().out.splitlines()
     at = head.index("todo")

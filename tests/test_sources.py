@@ -18,7 +18,9 @@ from ruie.cli import UserError
 
 SHA = "0123456789abcdef" * 4
 SCHEMA = json.loads((tiny.ROOT / "workflow/schemas/registry.schema.json").read_text())
-ZIP = {"url": "https://a.example/x/data.zip", "licence": "MIT"}
+URL = "https://a.example/x/data.zip"
+LISTED = {"licence": "MIT", "url": "https://a.example"}
+ZIP = {**LISTED, "files": [{"url": URL}]}
 
 
 def row(name="a", path="NER/a", **more):
@@ -39,7 +41,11 @@ def valid(*rows):
 
 
 def test_an_archive_fills_the_datasets_folder(tmp_path):
-    source = {**ZIP, "sha256": SHA.upper(), "note": "the authors' own copy"}
+    source = {
+        **LISTED,
+        "files": [{"url": URL, "sha256": SHA.upper()}],
+        "note": "the authors' own copy",
+    }
     assert valid(row(source=source))
     [d] = read(tmp_path, row(source=source))
     [file] = d.files
@@ -50,19 +56,19 @@ def test_an_archive_fills_the_datasets_folder(tmp_path):
 
 def test_several_files_and_one_archive_for_two_datasets(tmp_path):
     files = {
-        "url": [
+        **LISTED,
+        "files": [
             {"url": "https://a.example/get?id=7", "to": "train.json", "sha256": SHA},
             {"url": "https://a.example/t%C3%A9st.json?raw=1"},
-            {"url": "https://a.example/more.tar.gz", "to": "more", "sha256": None},
+            {"url": "https://a.example/more.tar.gz", "to": "more"},
         ],
-        "licence": "CC BY 4.0",
     }
     both = {**ZIP, "into": "both"}
     rows = [
         row(source=files),
         row("b", "both/x-1/b", source=both),
         row("c", "both/x-1/c", source=both),
-        row("d", "NER/d", source={"manual": "ask for it", "licence": "LDC"}),
+        row("d", "NER/d", source={**LISTED, "manual": "ask for it"}),
         row("e", "NER/e"),
     ]
     assert valid(*rows)
@@ -76,16 +82,16 @@ def test_several_files_and_one_archive_for_two_datasets(tmp_path):
 
 
 BAD = {
-    "url and manual": {**ZIP, "manual": "x"},
-    "neither": {"licence": "MIT"},
-    "no address": {**ZIP, "url": []},
-    "file": {**ZIP, "url": "file:///etc/hostname"},
-    "user": {**ZIP, "url": "https://me:secret@a.example/x.zip"},
-    "sha256": {**ZIP, "sha256": "abc"},
-    "sha256 of several": {**ZIP, "url": [{"url": ZIP["url"]}], "sha256": SHA},
+    "files and manual": {**ZIP, "manual": "x"},
+    "neither": LISTED,
+    "no file": {**ZIP, "files": []},
+    "no address": {**ZIP, "files": [{"to": "x"}]},
+    "file": {**ZIP, "files": [{"url": "file:///etc/hostname"}]},
+    "user": {**ZIP, "files": [{"url": "https://me:secret@a.example/x.zip"}]},
+    "sha256": {**ZIP, "files": [{"url": URL, "sha256": "abc"}]},
     "archive": {**ZIP, "archive": "rar"},
-    "to above": {**ZIP, "url": [{"url": ZIP["url"], "to": "../x"}]},
-    "to absolute": {**ZIP, "url": [{"url": ZIP["url"], "to": "/x"}]},
+    "to above": {**ZIP, "files": [{"url": URL, "to": "../x"}]},
+    "to absolute": {**ZIP, "files": [{"url": URL, "to": "/x"}]},
     "into above": {**ZIP, "into": "NER/../.."},
     "into absolute": {**ZIP, "into": "/NER"},
 }
@@ -102,8 +108,8 @@ def test_bad_sources_are_refused_here_and_by_the_schema(tmp_path, case):
 
 @pytest.mark.parametrize(
     "source",
-    [{**ZIP, "extra": 1}, {"url": ZIP["url"]}, {**ZIP, "url": [{"url": ZIP["url"], "x": 1}]},
-     {"manual": "x", "licence": "LDC", "into": "y"}],
+    [{**ZIP, "extra": 1}, {**ZIP, "sha256": SHA}, {"files": ZIP["files"]},
+     {**ZIP, "files": [{"url": URL, "x": 1}]}, {**LISTED, "manual": "x", "into": "y"}],
 )  # fmt: skip
 def test_the_schema_is_closed(source):
     assert not valid(row(source=source))
@@ -116,18 +122,34 @@ def test_the_schema_is_closed(source):
         ([row(source={**ZIP, "into": "RE"})], "path must lie in the folder"),
         ([row(source={**ZIP, "into": "."})], "path must lie in the folder"),
         ([row(path=".downloads/a", source=ZIP)], "must lie below"),
-        ([row(source=ZIP), row("b", source={**ZIP, "url": "https://b.example/x.zip"})],
+        ([row(source=ZIP), row("b", source={**ZIP, "files": [{"url": "https://b.example/x.zip"}]})],
          "a and b fill NER/a from different"),
         ([row(source=ZIP), row("b", "NER/a/b", source=ZIP)], "NER/a/b of b lies in NER/a of a"),
-        ([row(source={**ZIP, "url": "https://a.example"})], "no file name"),
-        ([row(source={**ZIP, "url": [{"url": "https://a.example/1/f"},
-                                     {"url": "https://a.example/2/f"}]})], "two files of one name"),
-        ([row(source={**ZIP, "url": [{"url": ZIP["url"]}] * 2})], "two files of one name"),
+        ([row(source={**ZIP, "files": [{"url": "https://a.example"}]})], "no file name"),
+        ([row(source={**ZIP, "files": [{"url": "https://a.example/1/f"},
+                                       {"url": "https://a.example/2/f"}]})],
+         "two files of one name"),
+        ([row(source={**ZIP, "files": ZIP["files"] * 2})], "two files of one name"),
     ],
 )  # fmt: skip
 def test_contradictions_are_refused(tmp_path, rows, match):
     with pytest.raises(UserError, match=match):
         read(tmp_path, *rows)
+
+
+def test_the_papers_sources_are_read():
+    folder = tiny.ROOT / "workflow/datasets"
+    paper = {d.name: d for d in sources.read(folder / "paper.yaml")}
+    assert len(paper) == 49
+    assert all(d.todo for d in paper.values() if not d.files)
+    for row in yaml.safe_load((folder / "original.yaml").read_text())["datasets"]:
+        d = paper[row["name"]]
+        assert d.files
+        # what is fetched lies where the original's row looks for it
+        assert (d.path, d.into, str(d.inner)) == (row["path"], row["path"], ".")
+    assert [(f.to, f.archive) for f in paper["rams_eae"].files] == [
+        (".", "tar"), ("meta.json", "none")
+    ]  # fmt: skip
 
 
 def test_a_registry_that_is_none(tmp_path):
@@ -148,7 +170,10 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["url", "to", "sha256", "licence", "manual", "into", "archive"]), inner
+            st.sampled_from(
+                ["files", "url", "to", "sha256", "licence", "manual", "into", "archive"]
+            ),
+            inner,
         )
     ),
     max_leaves=8,

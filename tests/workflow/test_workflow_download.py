@@ -21,9 +21,10 @@ def registry(url):
               "repair": False}  # fmt: skip
     return [
         {**common, "name": "open", "path": "all/open", "held_out": False,
-         "source": {"url": url, "into": "all", "licence": "MIT"}},
+         "source": {"licence": "MIT", "url": "https://a.example", "files": [{"url": url}],
+                    "into": "all"}},
         {**common, "name": "closed", "path": "NER/closed", "held_out": True,
-         "source": {"manual": "ask the owner", "licence": "LDC"}},
+         "source": {"licence": "LDC", "url": "https://a.example", "manual": "ask the owner"}},
         {**common, "name": "other", "path": "NER/other", "held_out": True},
     ]  # fmt: skip
 
@@ -65,7 +66,7 @@ def test_download_fetches_what_the_run_needs(tmp_path, snakemake):
         assert "ask the owner" in done.stdout
         assert "other" not in done.stdout  # not in this run
         assert len(server.asked) == 1
-        root = tmp_path / "data/IE_INSTRUCTIONS"
+        root = tmp_path / "data/original"
         assert (root / "all/open/train.json").read_text() == "[]"
         assert (tmp_path / "results/paper/downloads.parquet").is_file()
         assert "1 of 2 datasets" in (tmp_path / "results/paper/logs/download.log").read_text()

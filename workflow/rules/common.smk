@@ -68,8 +68,9 @@ def load_registry(path):
         raise WorkflowError(
             f"{root / named[missing[0]]['path']}: no such data folder (dataset {missing[0]}"
             + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
-            + f"); set datasets.root to where the data lies, mend the path in {path}, or fetch "
-            "what is public with `snakemake download`"
+            + f"); set datasets.root to where the data lies, mend the path in {path}, or take the "
+            "originals of what is public: `snakemake download --cores 1` fetches them, --configfile "
+            "workflow/studies/original.yaml reads them"
         )
     return {
         n: {**named[n], "path": str(root / named[n]["path"])}

@@ -1,6 +1,7 @@
-# Public datasets in their original form, and a list of those to be provided by hand. No other rule
-# depends on this one: data that is there is never fetched, and no folder of data is an output, which
-# Snakemake would delete before the job.
+# Public datasets in their original form, and a list of those to be provided by hand. They go to
+# datasets.originals, beside the processed release in datasets.root; workflow/studies/original.yaml
+# reads them. No other rule depends on this one: data that is there is never fetched, and no folder of
+# data is an output, which Snakemake would delete before the job.
 rule download:
     log:
         f"{RUN}/logs/download.log",
