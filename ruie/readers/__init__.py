@@ -82,6 +82,13 @@ class Bad(NamedTuple):
     why: str
 
 
+class Skip(NamedTuple):
+    """A record that is sound but not wanted, and why ("record of another task"); counted."""
+
+    where: str
+    why: str
+
+
 class Format(Protocol):
     """What a format's module offers."""
 
@@ -89,7 +96,7 @@ class Format(Protocol):
     TASKS: tuple[str, ...]
     OPTIONS: Mapping[str, Sequence[str]]
 
-    def records(self, file: Path, source: Source) -> Iterator[Record | Bad]:
+    def records(self, file: Path, source: Source) -> Iterator[Record | Bad | Skip]:
         """What one file says. Raises ``UserError`` for a file that is none of the format."""
 
 
@@ -151,10 +158,14 @@ FORMATS = {
     "bionlp": "bionlp",
     "brat": "brat",
     "casie": "casie",
+    "doccano": "doccano",
     "fewrel": "fewrel",
     "gliner": "gliner",
+    "iepile": "iepile",
+    "label_studio": "label_studio",
     "rams": "rams",
     "semeval": "semeval",
+    "spans": "spans",
     "spert": "spert",
     "triplets": "triplets",
     "wikievents": "wikievents",

@@ -14,13 +14,11 @@ from typing import Any
 
 from ruie.readers import Bad, Fact, Mention, Record, Source, files
 from ruie.readers.documents import (
-    MALFORMED,
     Document,
     DocumentEvent,
     cut,
     members,
     number,
-    reason,
     string,
     tokens,
 )
@@ -37,8 +35,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
         where = f"{file}#{n}"
         try:
             document = _document(given, source.task)
-        except MALFORMED as error:
-            yield Bad(where, f"{reason(error)}; expected a sentence with its mentions")
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected a sentence with its mentions")
             continue
         units = [(0, len(document.text))]
         yield from cut(document, units, source.task, file, n)

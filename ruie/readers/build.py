@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ruie.cli import UserError
 from ruie.examples import Annotation, Event, Example, Span
-from ruie.readers import Bad, Fact, Format, Mention, Problems, Record, Schema, Source
+from ruie.readers import Bad, Fact, Format, Mention, Problems, Record, Schema, Skip, Source
 
 #: Types that stand for "nothing" in real files; skipped and counted.
 SKIPPED_TYPES = ("NA", "")
@@ -66,6 +66,10 @@ def examples(form: Format, source: Source, problems: Problems) -> Iterator[Examp
     for file in files:
         for record in form.records(file, source):
             number += 1
+            if isinstance(record, Skip):
+                problems.note(record.why, record.where, "", "record left out")
+                problems.end(kept=False)
+                continue
             if isinstance(record, Bad):
                 problems.add("unreadable record", record.where, record.why, "record left out")
                 problems.end(kept=False)
@@ -222,7 +226,7 @@ class Finder:
         if (
             start is not None
             and end is not None
-            and 0 <= start < end
+            and 0 <= start < end <= len(self.text)
             and self.text[start:end] == name
         ):
             self.taken.add((start, end))

@@ -14,13 +14,11 @@ from typing import Any
 
 from ruie.readers import Bad, Fact, Mention, Record, Source, files, sentences
 from ruie.readers.documents import (
-    MALFORMED,
     Document,
     DocumentEvent,
     cut,
     members,
     number,
-    reason,
     string,
 )
 
@@ -41,15 +39,15 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
         document.text = _with_lines(document.text, file)
         hoppers = members(given["cyberevent"]["hopper"])
         events = [event for hopper in hoppers for event in members(hopper["events"])]
-    except MALFORMED as error:
-        yield Bad(f"{file}#0", f"{reason(error)}; expected an annotated document")
+    except files.FAULTS as error:
+        yield Bad(f"{file}#0", f"{files.why(error)}; expected an annotated document")
         return
     bad = []
     for n, event in enumerate(events):
         try:
             document.events.append(_event(event, document))
-        except MALFORMED as error:
-            bad.append(Bad(f"{file}#{n}", f"{reason(error)}; expected an event"))
+        except files.FAULTS as error:
+            bad.append(Bad(f"{file}#{n}", f"{files.why(error)}; expected an event"))
     yield from bad
     units = sentences.split(document.text, document.spans(), unit)
     yield from cut(document, units, source.task, file)

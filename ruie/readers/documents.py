@@ -207,11 +207,3 @@ def tokens(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
         places.append((at, at + len(word)))
         at += len(word) + 1
     return " ".join(words), places
-
-
-#: What a malformed record raises while it is read.
-MALFORMED = (KeyError, TypeError, AttributeError, ValueError, IndexError)
-
-
-def reason(error: Exception) -> str:
-    return f"field {error} is missing" if isinstance(error, KeyError) else str(error)

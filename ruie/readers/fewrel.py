@@ -37,8 +37,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
                 text = tokens.Tokens(member["tokens"], source.options.get("join", " "))
                 ends = [mention(text, member[end][2], notes) for end in ("h", "t")]
                 fact = tokens.fact(label, *ends)
-            except tokens.FAULTS as error:
-                yield Bad(where, f"{tokens.why(error)}; expected a record of FewRel")
+            except files.FAULTS as error:
+                yield Bad(where, f"{files.why(error)}; expected a record of FewRel")
             else:
                 yield Record(where, text.text, [fact], notes=notes)
 

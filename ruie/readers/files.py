@@ -16,6 +16,8 @@ from ruie.cli import UserError
 
 #: Characters read at once; a record may be longer.
 CHUNK = 1 << 20
+#: What a record of wrong form raises while it is read.
+FAULTS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 _BETWEEN = re.compile(r"[ \t\n\r]*")
 
 
@@ -33,6 +35,11 @@ def _constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+
+def why(error: Exception) -> str:
+    """What a fault says to the user."""
+    return f"field {error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def text(file: Path) -> str:

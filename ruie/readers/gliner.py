@@ -30,8 +30,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
                 mentions = [entity.mentions[0] for entity in facts]
                 relations = [_three(r, "relations") for r in _list(record, "relations")]
                 facts = [_relation(mentions, reverse, *relation) for relation in relations]
-        except tokens.FAULTS as error:
-            yield Bad(where, f"{tokens.why(error)}; expected a {source.task} record of GLiNER")
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected a {source.task} record of GLiNER")
             continue
         once = list(dict.fromkeys(facts))
         notes = ["repeated annotation left out"] * (len(facts) - len(once))

@@ -49,9 +49,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
                 raise TypeError("the sentence is not a string")
             text.encode()  # half a surrogate pair is no text, and could not be written
             event, facts = build(record)
-        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-            what = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
-            yield Bad(where, f"{what}; expected a {source.task} record")
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected a {source.task} record")
             continue
         yield Record(where, text, facts, event)
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files
 from ruie.readers.documents import (
-    MALFORMED,
     TYPES,
     Document,
     DocumentEvent,
@@ -22,7 +21,6 @@ from ruie.readers.documents import (
     members,
     number,
     ontology,
-    reason,
     string,
     tokens,
     type_name,
@@ -45,8 +43,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
         given = files.value(line, f"{file}:{line_number}")
         try:
             document, units = _document(given, source)
-        except MALFORMED as error:
-            yield Bad(where, f"{reason(error)}; expected a window with its events")
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected a window with its events")
             continue
         if source.options.get("window") != "sentence":
             units = [(0, len(document.text))]

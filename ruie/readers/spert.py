@@ -42,8 +42,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
             text = tokens.Tokens(record["tokens"], source.options.get("join", " "))
             entities, notes = _entities(record, text)
             facts = entities if source.task == "NER" else _relations(record, entities)
-        except tokens.FAULTS as error:
-            yield Bad(where, f"{tokens.why(error)}; expected a {source.task} record of SpERT")
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected a {source.task} record of SpERT")
         else:
             yield Record(where, text.text, facts, notes=notes)
 

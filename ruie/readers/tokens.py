@@ -13,17 +13,10 @@ from typing import Any
 
 from ruie.readers import Fact, Mention
 
-#: What a record of wrong form raises while it is read.
-FAULTS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 #: Notes on tags that break their scheme.
 NO_START = "tag inside a span that never began: a span begins there"
 NO_END = "span without its end tag: it ends before the next tag that is not its own"
 _TAG = re.compile(r"([BIESLUM])(?:-(.+))?")
-
-
-def why(error: Exception) -> str:
-    """What a fault says to the user."""
-    return f"field {error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 class Tokens:

@@ -35,7 +35,7 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
                 tokens.fact(t["label"], *(mention(text, t[end], notes) for end in ("head", "tail")))
                 for t in triplets
             ]
-        except tokens.FAULTS as error:
-            yield Bad(where, f"{tokens.why(error)}; expected a line of triplets")
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected a line of triplets")
         else:
             yield Record(where, text.text, facts, notes=notes)

@@ -13,7 +13,6 @@ from typing import Any
 
 from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files
 from ruie.readers.documents import (
-    MALFORMED,
     TYPES,
     Document,
     DocumentEvent,
@@ -21,7 +20,6 @@ from ruie.readers.documents import (
     members,
     number,
     ontology,
-    reason,
     string,
     tokens,
     type_name,
@@ -44,8 +42,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
         given = files.value(line, f"{file}:{line_number}")
         try:
             document, units = _document(given, source)
-        except MALFORMED as error:
-            yield Bad(where, f"{reason(error)}; expected a document with sentences")
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected a document with sentences")
             continue
         yield from cut(document, units, source.task, file, n)
 
