@@ -124,7 +124,7 @@ def test_options_and_tasks(tmp_path):
     path = put(tmp_path, PLAIN)
     with pytest.raises(UserError, match="option offsets=bytes: must be utf16 or graphemes or char"):
         read(path, "doccano", offsets="bytes")
-    with pytest.raises(UserError, match="holds NER and RE, not EET"):
+    with pytest.raises(UserError, match="holds no EET; use it for NER, RE"):
         read(path, "doccano", "EET")
 
 
