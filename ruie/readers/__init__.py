@@ -32,8 +32,9 @@ class Source:
     ``path``: a folder, or one file. ``files``: split -> names or globs below ``path``, where the
     files do not tell by their names which split they are. ``labels``: label in the files -> label
     in the tables, in the schema's order (None: such annotations are left out, counted); without it
-    labels stay as they are. ``options``: what a format alone understands, documented there.
-    ``annotated_only``: sentences in which nothing is annotated are left out, counted.
+    (EEA: where it does not name them) labels stay as they are. ``options``: what a format alone
+    understands, documented there. ``annotated_only``: sentences in which nothing is annotated are
+    left out, counted.
     """
 
     path: Path
@@ -163,6 +164,7 @@ FORMATS = {
     "gliner": "gliner",
     "iepile": "iepile",
     "label_studio": "label_studio",
+    "phee": "phee",
     "rams": "rams",
     "semeval": "semeval",
     "spans": "spans",

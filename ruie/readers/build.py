@@ -106,9 +106,10 @@ class Labels:
 
     def __init__(self, form: Format, source: Source, problems: Problems) -> None:
         self.names, self.problems = source.labels, problems
+        self.eea = source.task == "EEA"
         stated = getattr(form, "schema", None)
         found: Schema | None = stated(source) if stated else None
-        if found is None and (self.names is None or source.task == "EEA"):
+        if found is None and (self.names is None or self.eea):
             found = self._collect(form, source)
         self.roles: Mapping[str, Sequence[str]] = {}
         if isinstance(found, Mapping):
@@ -118,7 +119,7 @@ class Labels:
                 if self._name(event) is not None
             }
         names = list(self.roles) if isinstance(found, Mapping) else list(found or ())
-        if source.task != "EEA" and self.names is not None:
+        if self.names is not None and not self.eea:
             names = list(self.names)
         self.schema = self._renamed(names)
         self.roles = {str(self._name(event)): roles for event, roles in self.roles.items()}
@@ -136,12 +137,14 @@ class Labels:
                     if record.event is not None:
                         mine = roles.setdefault(record.event.label, set())
                     mine |= {f.label for f in record.facts if f.label not in SKIPPED_TYPES}
-        if source.task == "EEA":
+        if self.eea:
             return {event: sorted(roles[event]) for event in sorted(roles)}
         return sorted(plain)
 
     def _name(self, label: str) -> str | None:
-        return label if self.names is None else self.names.get(label)
+        if self.names is None:
+            return label
+        return self.names.get(label, label if self.eea else None)
 
     def _renamed(self, labels: Sequence[str]) -> tuple[str, ...]:
         names = (self._name(label) for label in labels if label not in SKIPPED_TYPES)
