@@ -96,11 +96,11 @@ def test_the_package_reads_it_without_repair(folder, tmp_path):
         source = readers.Source(folder, folder.parent.name, folder.name, split)
         report = normalize.run(source, "ie_instructions", tmp_path / "out.parquet")
         counted = {r["what"]: r["count"] for r in report}
-        assert set(counted) == {
-            "instances", "annotations", "instances without annotation", "duplicates",
-        }  # fmt: skip
-        assert counted["instances"] == len(records(folder, split))
-        assert counted["duplicates"] == 0
+        facts = {"records", "instances", "annotations", "instances without annotation"}
+        nothing = {"records left out", "bad records", "duplicates"}
+        assert set(counted) == facts | nothing
+        assert all(counted[what] == 0 for what in nothing)
+        assert counted["records"] == counted["instances"] == len(records(folder, split))
 
 
 @every_folder
