@@ -210,9 +210,12 @@ def _example(
 
 
 def _annotation(label: str, fact: Fact, finder: Finder) -> Annotation | None:
-    spans = [finder.find(m) for m in fact.mentions]
-    whole = tuple(s for s in spans if s is not None)
-    return Annotation(label, whole) if len(whole) == len(spans) else None
+    spans = []
+    for mention in fact.mentions:
+        span = finder.find(mention)
+        if span is not None:
+            spans.append(span)
+    return Annotation(label, tuple(spans)) if len(spans) == len(fact.mentions) else None
 
 
 class Finder:

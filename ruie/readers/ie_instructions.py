@@ -40,9 +40,9 @@ def _are_labels(value: Any) -> bool:
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    build = BUILDERS[source.task]
+    build, name = BUILDERS[source.task], str(file)
     for number, record in enumerate(files.array(file)):
-        where = f"{file}#{number}"
+        where = f"{name}#{number}"
         try:
             text = record["sentence"]
             if not isinstance(text, str):
@@ -68,11 +68,11 @@ def _mention(name: Any, pos: Any) -> Mention:
     if not isinstance(name, str):
         raise TypeError(f"span name {name!r} is not a string")
     name.encode()
+    if isinstance(pos, list) and len(pos) == 2 and type(pos[0]) is type(pos[1]) is int:
+        return Mention(name, pos[0], pos[1])
     if pos is None or pos == []:
         return Mention(name)
-    if not isinstance(pos, list) or len(pos) != 2 or not all(type(p) is int for p in pos):
-        return Mention(name, -1, -1)  # nothing stands there
-    return Mention(name, pos[0], pos[1])
+    return Mention(name, -1, -1)  # nothing stands there
 
 
 def _fact(label: Any, *mentions: Mention) -> Fact:
