@@ -11,7 +11,7 @@ import argparse
 import gc
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,15 @@ def mapping(text: str) -> Mapping[str, str | None]:
     return out
 
 
+def named_files(text: str) -> Mapping[str, Sequence[str]]:
+    """``--files``."""
+    given: Any = files.value(text, "--files")
+    if not isinstance(given, dict) or not all(isinstance(names, list) for names in given.values()):
+        raise cli.UserError('--files: must be like {"train": ["a.json", "b*.json"], "test": [...]}')
+    out: dict[str, list[str]] = given
+    return out
+
+
 def options(words: list[str]) -> Mapping[str, str]:
     """``--option name=value ...``"""
     pairs = [word.partition("=") for word in words]
@@ -152,7 +161,7 @@ def main(argv: list[str] | None = None) -> None:
     name = args.dataset or (args.input.name if args.input.is_dir() else args.input.stem)
     source = readers.Source(
         args.input, args.task, name, args.split,
-        files=None if args.files is None else files.value(args.files, "--files"),
+        files=None if args.files is None else named_files(args.files),
         labels=None if args.labels is None else mapping(args.labels),
         options=options(args.option), annotated_only=args.annotated_only,
     )  # fmt: skip

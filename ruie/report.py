@@ -55,9 +55,9 @@ def results_section(results: pd.DataFrame) -> Html:
     if results.empty:
         return nothing("result table")
     text = (
-        "F1 in percent by the strict scorer, one row for each retrieval system and number of "
-        "demonstrations k; n counts queries, an average is the mean of its task's datasets. The "
-        "best value of a column is marked."
+        "F1 in percent by the scorer that the configuration below names, one row for each "
+        "retrieval system and number of demonstrations k; n counts queries, an average is the mean "
+        "of its task's datasets. The best value of a column is marked."
     )
     parts = [tag("p", text)]
     for heading, llm, rows in headline.panels(results):

@@ -31,8 +31,15 @@ def split_files(source: Source, suffixes: Sequence[str], split: str) -> list[Pat
             f"{source.path}: no such data folder or file; mend the path in the dataset registry"
         )
     if source.files is not None:
-        found = [p for name in source.files.get(split, ()) for p in source.path.glob(name)]
-        return sorted(p for p in found if p.is_file())
+        globs = source.files.get(split, ())
+        for name in globs:
+            if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+                raise UserError(f"{source.path}: files: {name!r} must be a name or glob below it")
+        try:
+            named = {p for name in globs for p in source.path.glob(name)}
+        except ValueError as error:
+            raise UserError(f"{source.path}: files: {error}; correct the glob") from None
+        return sorted(p for p in named if p.is_file())
     plain = [source.path / f"{split}{suffix}" for suffix in suffixes]
     if found := [p for p in plain if p.is_file()]:
         return found
@@ -41,6 +48,9 @@ def split_files(source: Source, suffixes: Sequence[str], split: str) -> list[Pat
         p
         for p in source.path.rglob("*")
         if p.suffix.lower() in suffixes
+        and not any(
+            part.startswith(".") or part == "__MACOSX" for part in p.relative_to(source.path).parts
+        )
         and names
         & set(re.split(r"[\W_]+", str(p.relative_to(source.path).with_suffix("")).lower()))
         and p.is_file()

@@ -44,6 +44,23 @@ def test_files_may_be_named(folder):
         read(folder, files={"train": ["my-train.bio"]})
 
 
+def test_a_file_is_read_once_and_lies_below_the_folder(folder):
+    found, _ = read(folder, files={"test": ["other.bio", "o*.bio"]})
+    assert [e.text for e in found] == ["Mars"]
+    for name in ("/etc/hosts", "../x.bio", 3):
+        with pytest.raises(UserError, match="must be a name or glob below it"):
+            read(folder, files={"test": [name]})
+    with pytest.raises(UserError, match="correct the glob"):
+        read(folder, files={"test": ["**x"]})
+
+
+def test_hidden_files_are_no_data(folder):
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        (folder / name).mkdir()
+        (folder / name / "my-test.bio").write_text("Twice PER\n")
+    assert len(read(folder)[0]) == 3
+
+
 def test_labels_are_renamed_and_left_out(folder):
     found, problems = read(folder, labels={"PER": "person", "LOC": None})
     assert found[0].schema == ("person",)

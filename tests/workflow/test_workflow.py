@@ -234,12 +234,41 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
             {"datasets": {"include": ["film"]}, "evaluation": {"held_in": []}},
             r"there is no held-in dataset with a training set",
         ),
+        ({"evaluation": {"llms": []}}, r"config: evaluation\.llms: \[\] should be non-empty"),
+        ({"evaluation": {"k": [], "zero_shot": False}}, r"evaluation\.k: names no k"),
+        ({"candidates": {"k": 3}}, r"candidates\.k: 3 candidates leave no negative"),
         ({"run": ".."}, r"config: run: '\.\.' does not match"),
         ({"models": {"tiny-lm": {"path": "gone"}}}, r"models\.tiny-lm\.path: gone holds no model"),
     ],
 )
 def test_config_faults_are_one_line(project: Project, changes: dict, says: str) -> None:
     printed = project.snakemake("-n", changes=changes, fails=True)
+    assert re.search(says, printed), printed[-3000:]
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"task": "RE", "format": "bio"}, r"dataset film: \S+ this format holds no RE"),
+        ({"options": {"tagg": "2"}}, r"dataset film: \S+ no option 'tagg'"),
+        ({"files": {"test": ["test.json"]}}, r"no file of split 'train'"),
+        (
+            {"files": {"train": ["t*.json"], "test": ["test.json"]}},
+            r"test\.json: is training and test file of dataset film",
+        ),
+        ({"files": {"train": ["/etc/passwd"], "test": ["test.json"]}}, r"must be a name or glob"),
+    ],
+)
+def test_registry_faults_are_one_line_before_the_plan(
+    project: Project, change: dict, says: str
+) -> None:
+    rows = yaml.safe_load((project.folder / "workflow/datasets/demo.yaml").read_text())
+    for row in rows["datasets"]:
+        if row["name"] == "film":
+            row |= change
+    (project.folder / "odd.yaml").write_text(yaml.safe_dump(rows))
+    printed = project.snakemake("-n", changes={"datasets": {"registry": "odd.yaml"}}, fails=True)
     assert re.search(says, printed), printed[-3000:]
     assert "Traceback" not in printed
 

@@ -1,4 +1,5 @@
 # Reads and checks the configuration and the dataset registry; small helpers of the rules.
+import glob
 import json
 import re
 import shlex
@@ -10,8 +11,10 @@ import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
+from ruie.readers.build import check as check_source
 
 # `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
 # a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands
@@ -82,35 +85,70 @@ def load_registry(path):
 DATASETS = load_registry(config["datasets"]["registry"])
 
 
-def source_files(dataset, split):
-    """The files that normalising a split reads: its own, and those that its label set is in."""
+def reading(dataset, split):
+    """A dataset's format, and what its reader is told; stops at what no reader can read."""
     row = DATASETS[dataset]
-    form, path = import_module(f"ruie.readers.{FORMATS[row['format']]}"), Path(
-        row["path"]
+    form = import_module(f"ruie.readers.{FORMATS[row['format']]}")
+    source = Source(
+        Path(row["path"]),
+        row["task"],
+        dataset,
+        split,
+        row.get("files"),
+        options=row.get("options", {}),
     )
-    source = Source(path, row["task"], dataset, split, row.get("files"))
+    return form, source
+
+
+def source_files(dataset, split):
+    """The files that normalising a split reads: its own, what lies beside them under the same name
+    (stand-off), those that its label set is in, and those that an option names."""
+    row = DATASETS[dataset]
+    form, source = reading(dataset, split)
     found = split_files(source, form.SUFFIXES, split)
     if not found:
         raise WorkflowError(
-            f"{path}: no file of split {split!r} (dataset {dataset}); provide it, name it under "
-            f"`files`, or say in {config['datasets']['registry']} that there is none"
+            f"{source.path}: no file of split {split!r} (dataset {dataset}); provide it, name it "
+            f"under `files`, or say in {config['datasets']['registry']} that there is none"
         )
-    labels = getattr(form, "LABELS", None)
-    if labels:
-        found.append(path / labels)
-        if not found[-1].is_file():
-            raise WorkflowError(
-                f"{found[-1]}: no such file (dataset {dataset}); provide it"
-            )
-    elif "labels" not in row or row["task"] == "EEA":
+    named = [getattr(form, "LABELS", None)]
+    named += [source.options.get(option) for option in ("ontology", "names")]
+    beside = [source.path / name for name in named if name]
+    for path in beside:
+        if not path.is_file():
+            raise WorkflowError(f"{path}: no such file (dataset {dataset}); provide it")
+    if not hasattr(form, "LABELS") and ("labels" not in row or row["task"] == "EEA"):
         found += [f for s in SPLIT_NAMES for f in split_files(source, form.SUFFIXES, s)]
-    return sorted({str(f) for f in found})
+    if source.path.is_dir():
+        found += [f for p in found for f in p.parent.glob(f"{glob.escape(p.stem)}.*")]
+    return sorted({str(f) for f in found + beside})
 
 
-for _name, _row in DATASETS.items():
-    for _split in ["test"] * _row["evaluate"] + ["train"] * _row["train"]:
-        if not DOWNLOADING:
-            source_files(_name, _split)
+def check_reading(dataset):
+    """A task, option or file that cannot be read, and a file in two splits, before the plan."""
+    row = DATASETS[dataset]
+    splits = ["test"] * row["evaluate"] + ["train"] * row["train"]
+    try:
+        check_source(*reading(dataset, splits[0] if splits else "test"))
+        for split in splits:
+            source_files(dataset, split)
+        own = [
+            split_files(source, form.SUFFIXES, split)
+            for split in splits
+            for form, source in [reading(dataset, split)]
+        ]
+    except UserError as error:
+        raise WorkflowError(f"dataset {dataset}: {error}") from None
+    if len(own) == 2 and set(own[0]) & set(own[1]):
+        raise WorkflowError(
+            f"{min(set(own[0]) & set(own[1]))}: is training and test file of dataset {dataset}; "
+            "name the files of each split under `files` in the registry"
+        )
+
+
+if not DOWNLOADING:
+    for _name in DATASETS:
+        check_reading(_name)
 
 POOL = [name for name, row in DATASETS.items() if row["train"]]
 TRAINING = [name for name in POOL if not DATASETS[name]["held_out"]]
@@ -149,6 +187,15 @@ if max(config["evaluation"]["k"], default=0) > config["evaluation"]["depth"]:
         f"evaluation.k: {config['evaluation']['k']} is above evaluation.depth, "
         f"{config['evaluation']['depth']} demonstrations retrieved; raise depth"
     )
+if not config["evaluation"]["k"] and not config["evaluation"]["zero_shot"]:
+    raise WorkflowError("evaluation.k: names no k, and zero_shot is false; name one")
+if config["candidates"]["k"] <= max(
+    config["reward"]["positives"], config["retriever"]["positives"]
+):
+    raise WorkflowError(
+        f"candidates.k: {config['candidates']['k']} candidates leave no negative beside the "
+        "positives of reward and retriever; raise it"
+    )
 if config["training"]["cpu"] and config["training"]["processes"] > 1:
     raise WorkflowError(
         "training.processes: accelerate starts one process on a CPU; set it to 1"
@@ -171,6 +218,12 @@ for _place in (
 
 
 for _name in config["evaluation"]["systems"]:
+    _alone = [n for n in EVALUATED[True] + EVALUATED[False] if n not in POOL]
+    if SYSTEMS[_name]["range"] == "dataset" and _alone:
+        raise WorkflowError(
+            f"systems.{_name}.range: dataset {_alone[0]} has no training set to look in; take it "
+            "out of evaluation, or choose another range"
+        )
     _model = SYSTEMS[_name].get("model")
     if _model is not None and _model not in MODELS:
         raise WorkflowError(
@@ -218,6 +271,10 @@ def code(*modules):
     return [str(Path(workflow.basedir, "ruie", f"{module}.py")) for module in modules]
 
 
+READERS = [
+    f"readers/{path.stem}"
+    for path in sorted(Path(workflow.basedir, "ruie/readers").glob("*.py"))
+]
 SCORES = f"{RUN}/scores/{config['scoring']['llm']}.parquet"
 ZERO_SHOT = "zero_shot"
 SIDES = {"heldout": True, "heldin": False}

@@ -2,14 +2,7 @@
 rule normalize:
     input:
         data=lambda w: source_files(w.dataset, w.split),
-        code=lambda w: code(
-            "normalize",
-            "examples",
-            "readers/__init__",
-            "readers/build",
-            "readers/files",
-            f"readers/{FORMATS[DATASETS[w.dataset]['format']]}",
-        ),
+        code=code("normalize", "examples", *READERS),
     output:
         data=f"{RUN}/data/{{dataset}}/{{split}}.parquet",
         report=f"{RUN}/data/{{dataset}}/{{split}}.report.parquet",

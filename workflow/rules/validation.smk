@@ -14,7 +14,7 @@ rule statistics:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python -m ruie.statistics --data {input.data} --registry {input.registry}"
+        "python -m ruie.statistics --data {input.data} --registry {input.registry:q}"
         " --out {output.table} --markdown {output.markdown} > {log} 2>&1"
 
 
