@@ -29,8 +29,3 @@ def tag(text: str, spans: Iterable[Span]) -> str:
         out += [text[at:start], OPEN, text[start:end], CLOSE]
         at = end
     return "".join([*out, text[at:]])
-
-
-def untag(text: str) -> str:
-    """The text that ``tag`` was given (where it held no tag of its own)."""
-    return text.replace(OPEN, "").replace(CLOSE, "")

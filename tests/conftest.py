@@ -14,8 +14,8 @@ from ruie.examples import Annotation, Event, Example, Span
 settings.register_profile("ruie", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ruie")
 
-#: The fixtures ``data`` and ``trained``.
-pytest_plugins = ["trainings"]
+#: The fixtures ``data``, ``trained`` and ``inputs``.
+pytest_plugins = ["trainings", "reports"]
 #: Real data and the paper, where the checkout has them beside it.
 SHARED = Path(__file__).parents[1].parent / "shared"
 

@@ -1,0 +1,31 @@
+"""Elements of a page: escaped, balanced, and nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from reports import BAD, Page, make
+
+from ruie import page
+
+
+def test_page_is_balanced_escaped_and_alone(inputs: list[str], tmp_path: Path) -> None:
+    text = make(inputs, tmp_path)
+    read = Page(text)
+    assert "script" not in read.names
+    assert read.text.count(BAD) >= 6  # title, training, data, text, answer, config
+    assert read.links
+    assert all(link.startswith("#") for link in read.links), "the page asks for something else"
+    for link in read.links:
+        assert link[1:] in read.ids, f"{link} leads nowhere"
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_elements_escape_text_and_attributes() -> None:
+    assert page.tag("p", BAD, title=BAD, hidden=False, open=True) == (
+        '<p title="&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; &quot;y&quot;" open>'
+        "&lt;script&gt;alert('x')&lt;/script&gt; &amp; \"y\"</p>"
+    )
+    assert page.tag("p", page.tag("b", "<")) == "<p><b>&lt;</b></p>"
