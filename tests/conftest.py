@@ -15,7 +15,7 @@ settings.register_profile("ruie", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("ruie")
 
 #: The fixtures ``data``, ``trained`` and ``inputs``.
-pytest_plugins = ["trainings", "reports"]
+pytest_plugins = ["trainings", "report_inputs"]
 #: Real data and the paper, where the checkout has them beside it.
 SHARED = Path(__file__).parents[1].parent / "shared"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports import Page, make, prediction
+from report_inputs import Page, make, prediction
 
 from ruie import browse, parquet
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports import make
+from report_inputs import make
 
 from ruie import charts
 

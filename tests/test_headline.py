@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from reports import make, metrics, results, write_results
+from report_inputs import make, metrics, results, write_results
 
 from ruie import cli, headline, report, tables
 

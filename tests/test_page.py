@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from reports import BAD, Page, make
+from report_inputs import BAD, Page, make
 
 from ruie import page
 

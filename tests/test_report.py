@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from reports import BAD, Page, make, results, write_results
+from report_inputs import BAD, Page, make, results, write_results
 
 from ruie import cli, headline, report
 
