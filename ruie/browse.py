@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from ruie import parquet, scorers
+from ruie import parquet, schemas, scorers
 from ruie.examples import TASKS
 from ruie.page import Html, join, nothing, tag
 
@@ -16,7 +16,7 @@ def chosen(paths: list[Path], samples: int, seed: int) -> list[dict[str, Any]]:
     id, so that all systems show the same queries and the order of files does not matter."""
     kept: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for path in paths:
-        whole = parquet.read(path, parquet.PREDICTIONS)
+        whole = parquet.read(path, schemas.PREDICTIONS)
         names = whole.select(["task", "dataset", "llm", "k", "system", "query_id"]).to_pylist()
         lots = [hashlib.sha256(f"{seed}:{r['query_id']}".encode()).hexdigest() for r in names]
         for at in sorted(range(len(lots)), key=lots.__getitem__):

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, fetch, parquet, sources, unpack
+from ruie import cli, fetch, parquet, schemas, sources, unpack
 from ruie.cli import UserError, log
 from ruie.sources import Dataset
 
@@ -247,7 +247,7 @@ def main(argv: list[str] | None = None) -> None:
         else:
             table += rows(d, "by hand", [], d.todo or "the registry names no source; provide it")
     if args.table:
-        parquet.write(table, parquet.DOWNLOADS, args.table)
+        parquet.write(table, schemas.DOWNLOADS, args.table)
     missing = [r for r in table if r["state"] == "by hand"]
     if args.list:
         print(show([{**r, "from": r["url"] or r["todo"]} for r in table], "from"), flush=True)

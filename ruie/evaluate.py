@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, parquet, scorers
+from ruie import cli, parquet, schemas, scorers
 from ruie.examples import TASKS
 from ruie.official import official
 
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     for r in rows:
         cli.log.info("%s %s: n %d, P %.2f, R %.2f, F1 %.2f", r["task"], r["dataset"], r["n"],
                      r["precision"], r["recall"], r["f1"])  # fmt: skip
-    parquet.write(rows, parquet.METRICS, args.out)
+    parquet.write(rows, schemas.METRICS, args.out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ruie import parquet
+from ruie import parquet, schemas
 
 #: The four tasks by the short names of the IE_INSTRUCTIONS folders (section 3.1).
 TASKS = ("NER", "RE", "EET", "EEA")
@@ -99,10 +99,10 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
         ["type", "trigger"], mask=no_event,
     )  # fmt: skip
     # a dataset has few schemas, of many labels each
-    schemas = {labels: n for n, labels in enumerate(dict.fromkeys(e.schema for e in examples))}
-    each = pa.array(map(list, schemas), pa.list_(pa.string()))
+    label_sets = {labels: n for n, labels in enumerate(dict.fromkeys(e.schema for e in examples))}
+    each = pa.array(map(list, label_sets), pa.list_(pa.string()))
     columns = {
-        "schema": each.take(pa.array([schemas[e.schema] for e in examples], pa.int32())),
+        "schema": each.take(pa.array([label_sets[e.schema] for e in examples], pa.int32())),
         "annotations": nested(
             (len(e.annotations) for e in examples),
             pa.StructArray.from_arrays(inside, ["label", "spans"]),
@@ -110,11 +110,11 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
         "event": event,
         "answer": pa.array(map(answer, examples), pa.string()),
     }
-    for name in parquet.EXAMPLES.names:
+    for name in schemas.EXAMPLES.names:
         if name not in columns:
             columns[name] = pa.array([getattr(e, name) for e in examples], pa.string())
-    ordered = [columns[f.name].cast(f.type) for f in parquet.EXAMPLES]
-    return pa.Table.from_arrays(ordered, schema=parquet.EXAMPLES)
+    ordered = [columns[f.name].cast(f.type) for f in schemas.EXAMPLES]
+    return pa.Table.from_arrays(ordered, schema=schemas.EXAMPLES)
 
 
 def from_table(table: pa.Table) -> list[Example]:
@@ -140,7 +140,7 @@ def from_table(table: pa.Table) -> list[Example]:
 
 def read(*paths: str | Path) -> list[Example]:
     """Examples of one or more EXAMPLES files, one after the other."""
-    return [e for path in paths for e in from_table(parquet.read(path, parquet.EXAMPLES))]
+    return [e for path in paths for e in from_table(parquet.read(path, schemas.EXAMPLES))]
 
 
 def by_id(examples: Iterable[Example]) -> dict[str, Example]:

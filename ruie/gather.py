@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ruie import cli, parquet
+from ruie import cli, parquet, schemas
 
 
 def run(candidates: pa.Table, shards: list[pa.Table]) -> pa.Table:
@@ -38,10 +38,10 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    candidates = parquet.read(args.candidates, parquet.CANDIDATES)
-    scores = run(candidates, [parquet.read(path, parquet.SCORES) for path in args.shards])
+    candidates = parquet.read(args.candidates, schemas.CANDIDATES)
+    scores = run(candidates, [parquet.read(path, schemas.SCORES) for path in args.shards])
     cli.log.info("%d scores from %d shards", scores.num_rows, len(args.shards))
-    parquet.write(scores, parquet.SCORES, args.out)
+    parquet.write(scores, schemas.SCORES, args.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ruie import backends, cli, engine, examples, parquet, prompt
+from ruie import backends, cli, engine, examples, parquet, prompt, schemas
 from ruie.backends import Answer, Request
 from ruie.examples import Example
 
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
         if not args.demonstrations or not args.pool:
             p.error("--k above 0 needs --demonstrations and --pool")
         pool = examples.by_id(examples.read(args.pool))
-        table = parquet.read(args.demonstrations, parquet.CANDIDATES).sort_by(
+        table = parquet.read(args.demonstrations, schemas.CANDIDATES).sort_by(
             [("query_id", "ascending"), ("rank", "ascending")]
         )
         for row in table.to_pylist():
@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
         ", ".join(f"{n} {r}" for r, n in sorted(reasons.items())),
         sum(r["dropped"] for r in table), args.max_input, sum(a.error is not None for a in answers),
     )  # fmt: skip
-    parquet.write(table, parquet.PREDICTIONS, args.out)
+    parquet.write(table, schemas.PREDICTIONS, args.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, examples, parquet, readers
+from ruie import cli, examples, parquet, readers, schemas
 from ruie.readers import files
 
 #: Examples held at once.
@@ -38,7 +38,7 @@ def run(
              "instances without annotation", "duplicates")  # fmt: skip
     counts = dict.fromkeys(facts, 0)
     seen: set[bytes] = set()
-    with parquet.writing(parquet.EXAMPLES, out) as write:
+    with parquet.writing(schemas.EXAMPLES, out) as write:
         for batch in _batches(found):
             counts["instances"] += len(batch)
             counts["annotations"] += sum(len(e.annotations) for e in batch)
@@ -170,7 +170,7 @@ def main(argv: list[str] | None = None) -> None:
         cli.log.info("%s %s %s: %s %s", *(row[c] for c in ("dataset", "split", "what", "count")),
                      row["example"])  # fmt: skip
     if args.report:
-        parquet.write(report, parquet.REPORT, args.report)
+        parquet.write(report, schemas.REPORT, args.report)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, examples, markdown, parquet
+from ruie import cli, examples, markdown, parquet, schemas
 
 WORD = re.compile(r"\w+")
 #: (similarity, id of the training instance); an exact duplicate is told by a similarity above 1.
@@ -129,7 +129,7 @@ def run(
 def rows(paths: Iterable[Path]) -> Iterator[tuple[str, str, str]]:
     """Dataset, id and text of every instance in EXAMPLES files."""
     for path in paths:
-        for batch in parquet.batches(path, parquet.EXAMPLES, ["dataset", "id", "text"]):
+        for batch in parquet.batches(path, schemas.EXAMPLES, ["dataset", "id", "text"]):
             columns = (batch.column(name).to_pylist() for name in ("dataset", "id", "text"))
             yield from zip(*columns, strict=True)
 
@@ -190,7 +190,7 @@ def main(argv: list[str] | None = None) -> None:
         cli.log.info("%s in %s: %d exact, %d near of %d", row["dataset"],
                      row["trained_on"] or "all training sets", row["exact"], row["near"],
                      row["n"])  # fmt: skip
-    parquet.write(found, parquet.OVERLAP, args.out)
+    parquet.write(found, schemas.OVERLAP, args.out)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 import ruie
-from ruie import browse, charts, cli, headline, parquet, tables
+from ruie import browse, charts, cli, headline, parquet, schemas, tables
 from ruie.examples import TASKS
 from ruie.headline import print_table
 from ruie.page import Html, document, join, nothing, table, tag
@@ -91,7 +91,7 @@ def training_section(logs: list[tuple[str, Path]], plots: Path | None) -> Html:
     """Curves of each named TRAINING table."""
     parts = []
     for name, path in logs:
-        rows = read([path], parquet.TRAINING).sort_values("step", kind="stable")
+        rows = read([path], schemas.TRAINING).sort_values("step", kind="stable")
         parts.append(tag("h3", name))
         if rows.empty:
             parts.append(tag("p", "No step was logged.", class_="note"))
@@ -213,13 +213,13 @@ def run(
     """The page. ``results`` holds RESULTS rows, the lists name tables (all may be empty);
     ``plots`` is a folder for the charts. Raises ``UserError`` for a file that is not there."""
     numbers = ["task", "dataset", "dropped", "prompt_tokens", "completion_tokens", "finish_reason"]
-    answers = read(predictions, parquet.PREDICTIONS, [*KEY, *numbers, "error"])
+    answers = read(predictions, schemas.PREDICTIONS, [*KEY, *numbers, "error"])
     order = list(dict.fromkeys([*results["system"], *answers["system"]]))
     sections = [
         ("results", "Results", results_section(results)),
         ("averages", "Averages", averages_section(results, plots)),
         ("training", "Training", training_section(training, plots)),
-        ("data", "Data", data_section(read(data, parquet.REPORT))),
+        ("data", "Data", data_section(read(data, schemas.REPORT))),
         ("inference", "Inference", inference_section(answers, order)),
         ("predictions", "Predictions",
          browse.section(browse.chosen(predictions, samples, seed), order)),
@@ -263,7 +263,7 @@ def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
     if args.printed:
-        results = read(args.printed, parquet.RESULTS)
+        results = read(args.printed, schemas.RESULTS)
         for held_out, heading in headline.HEADINGS:
             part = results[results["held_out"] == held_out]
             if len(part):
@@ -275,7 +275,7 @@ def main(argv: list[str] | None = None) -> None:
     if not args.out:
         p.error("--out is needed, or --print")
     text = run(
-        read(args.tables, parquet.RESULTS), args.training, args.data, args.predictions,
+        read(args.tables, schemas.RESULTS), args.training, args.data, args.predictions,
         args.title, args.config, args.plots, args.samples, args.seed,
     )  # fmt: skip
     with parquet.replacing(args.out) as beside:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ruie import bm25, cli, encode, encoders, examples, parquet
+from ruie import bm25, cli, encode, encoders, examples, parquet, schemas
 from ruie.examples import Example
 from ruie.ranking import RANGES, Pool, rows
 
@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
         cli.log.info("%d queries, %d cut to %d tokens", len(queries), cut, args.max_length)
         found = dense(*common, vectors, *encode.read_vectors(args.vectors))
     cli.log.info("%d queries, %d demonstrations", len(queries), len(found))
-    parquet.write(found, parquet.CANDIDATES, args.out)
+    parquet.write(found, schemas.CANDIDATES, args.out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ruie import cli, parquet
+from ruie import cli, parquet, schemas
 
 
 def run(tables: list[pa.Table], limit: int | None, seed: int) -> pa.Table:
@@ -50,13 +50,13 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    tables = [parquet.read(path, parquet.EXAMPLES) for path in args.input]
+    tables = [parquet.read(path, schemas.EXAMPLES) for path in args.input]
     table = run(tables, args.limit, args.seed)
     for part in (
         table.group_by("dataset", use_threads=False).aggregate([("id", "count")]).to_pylist()
     ):
         cli.log.info("%s: %d instances", part["dataset"], part["id_count"])
-    parquet.write(table, parquet.EXAMPLES, args.out)
+    parquet.write(table, schemas.EXAMPLES, args.out)
 
 
 if __name__ == "__main__":

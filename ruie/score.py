@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, examples, parquet, prompt
+from ruie import cli, examples, parquet, prompt, schemas
 from ruie.examples import Example
 
 LONG_SUMMARY = "%d pairs, %d answer tokens; %d over the limit scored without a demonstration"
@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     if not 0 <= args.shard < args.shards:
         raise cli.UserError(f"--shard {args.shard} is not one of {args.shards} shards (from 0)")
-    candidates = parquet.read(args.candidates, parquet.CANDIDATES).to_pylist()
+    candidates = parquet.read(args.candidates, schemas.CANDIDATES).to_pylist()
     part = candidates[shard(len(candidates), args.shard, args.shards)]
     queries = examples.by_id(examples.read(args.queries))
     pool = examples.by_id(examples.read(args.pool))
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
 
         model = LanguageModel(args.model, args.dtype)
         rows = run(part, queries, pool, model, args.max_length, args.batch_tokens)
-    parquet.write(rows, parquet.SCORES, args.out)
+    parquet.write(rows, schemas.SCORES, args.out)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ruie import cli, encoders, examples, parquet, prompt
+from ruie import cli, encoders, examples, parquet, prompt, schemas
 
 
 def parser() -> cli.Parser:
@@ -25,7 +25,7 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    pairs = parquet.read(args.scores, parquet.SCORES).to_pylist()
+    pairs = parquet.read(args.scores, schemas.SCORES).to_pylist()
     queries = examples.by_id(examples.read(args.queries))
     pool = examples.by_id(examples.read(args.pool))
     query_form = encoders.text_form(args, "query", not args.no_keywords)
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     cli.log.info("%d pairs, %d cut to %d tokens", len(pairs), cut, args.max_length)
     keys = ("query_id", "demonstration_id")
     table = [{**{k: p[k] for k in keys}, "reward": r} for p, r in zip(pairs, rewards, strict=True)]
-    parquet.write(table, parquet.REWARDS, args.out)
+    parquet.write(table, schemas.REWARDS, args.out)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from ruie import cli, markdown, parquet
+from ruie import cli, markdown, parquet, schemas
 from ruie.readers import files
 
 COLUMNS = ["task", "dataset", "split", "text", "schema", "annotations", "event"]
@@ -68,11 +68,11 @@ def count(paths: Iterable[Path]) -> dict[str, Sizes]:
     out: dict[str, Sizes] = {}
     for path in paths:
         light = True
-        for batch in parquet.batches(path, parquet.EXAMPLES, ["task"], 1):
+        for batch in parquet.batches(path, schemas.EXAMPLES, ["task"], 1):
             light = batch.column("task")[0].as_py() in ("NER", "RE")
             break
         wanted = [c for c in COLUMNS if not light or c not in ("text", "annotations")]
-        for batch in parquet.batches(path, parquet.EXAMPLES, wanted):
+        for batch in parquet.batches(path, schemas.EXAMPLES, wanted):
             for row in batch.to_pylist():
                 sizes = out.setdefault(row["dataset"], Sizes(row["task"]))
                 if sizes.task != row["task"]:
@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
     found = run(count(args.data), registry(args.registry))
     text = render(found)
     if args.out:
-        parquet.write(found, parquet.STATISTICS, args.out)
+        parquet.write(found, schemas.STATISTICS, args.out)
     if args.markdown:
         markdown.write(text, args.markdown)
     else:

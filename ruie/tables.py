@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ruie import cli, parquet
+from ruie import cli, parquet, schemas
 from ruie.examples import TASKS
 
 AVERAGE = "average"
@@ -34,7 +34,7 @@ def run(metrics: pd.DataFrame, held_out: bool, systems: list[str]) -> pd.DataFra
         _task=whole["task"].map(tasks),
         _average=whole["dataset"] == AVERAGE,
     ).sort_values(["llm", "k", "_system", "system", "_task", "_average", "dataset"])
-    return pd.DataFrame(ordered[parquet.RESULTS.names])
+    return pd.DataFrame(ordered[schemas.RESULTS.names])
 
 
 def wide(results: pd.DataFrame) -> pd.DataFrame:
@@ -63,11 +63,11 @@ def main(argv: list[str] | None = None) -> None:
     import pyarrow as pa
 
     args = parser().parse_args(argv)
-    frames = [parquet.read(path, parquet.METRICS).to_pandas() for path in args.metrics]
+    frames = [parquet.read(path, schemas.METRICS).to_pandas() for path in args.metrics]
     table = run(pd.concat(frames, ignore_index=True), args.held_out, args.systems)
     parquet.write(
-        pa.Table.from_pandas(table, parquet.RESULTS, preserve_index=False),
-        parquet.RESULTS,
+        pa.Table.from_pandas(table, schemas.RESULTS, preserve_index=False),
+        schemas.RESULTS,
         args.out,
     )
     cli.log.info("%d rows", len(table))

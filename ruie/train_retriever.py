@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, encoders, examples, groups, parquet, training
+from ruie import cli, encoders, examples, groups, parquet, schemas, training
 from ruie.train_reward import add_keyword_tokens
 
 
@@ -43,11 +43,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     queries = examples.by_id(examples.read(args.queries))
     pool = examples.by_id(examples.read(args.pool))
-    scores = parquet.read(args.scores, parquet.SCORES)
+    scores = parquet.read(args.scores, schemas.SCORES)
     rankings = groups.ranked(scores, "score")
     members = groups.choices(rankings, queries, pool, args.positives, args.last)
     own_top = {c.query_id: {c.query_id, *c.positives} for c in members}
-    teacher_table = parquet.read(args.rewards, parquet.REWARDS) if args.rewards else scores
+    teacher_table = parquet.read(args.rewards, schemas.REWARDS) if args.rewards else scores
     column = "reward" if args.rewards else "score"
     keys = zip(
         *(teacher_table[c].to_pylist() for c in ("query_id", "demonstration_id")), strict=True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, encoders, examples, groups, keywords, parquet, prompt, training
+from ruie import cli, encoders, examples, groups, keywords, parquet, prompt, schemas, training
 
 
 def parser() -> cli.Parser:
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     queries = examples.by_id(examples.read(args.queries))
     pool = examples.by_id(examples.read(args.pool))
-    rankings = groups.ranked(parquet.read(args.scores, parquet.SCORES), "score")
+    rankings = groups.ranked(parquet.read(args.scores, schemas.SCORES), "score")
     members = groups.choices(rankings, queries, pool, args.positives, args.last)
     accelerator = training.start(args)
     tokenizer, network = load(args.model)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import cli, parquet
+from ruie import cli, parquet, schemas
 from ruie.groups import Choices, Group, batches
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ def train(
                 f"the loss is {row['loss']} at step {step + 1} (queries "
                 f"{', '.join(g.query_id for g in batch[:3])}, ...); lower the learning rate"
             )
-        rows.append({name: row.get(name) for name in parquet.TRAINING.names})
+        rows.append({name: row.get(name) for name in schemas.TRAINING.names})
     if accelerator.is_main_process and args.log:
-        parquet.write(rows, parquet.TRAINING, args.log)
+        parquet.write(rows, schemas.TRAINING, args.log)
     if rows:
         cli.log.info("loss %.4f at first, %.4f at last", rows[0]["loss"], rows[-1]["loss"])
     return accelerator.unwrap_model(model)

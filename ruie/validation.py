@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ruie import cli, markdown, overlap, parquet, statistics
+from ruie import cli, markdown, overlap, parquet, schemas, statistics
 
 KEY = ("dataset", "task", "split")
 LEFT_OUT = "record left out"
@@ -106,18 +106,18 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    reports = pa.concat_tables([parquet.read(path, parquet.REPORT) for path in args.reports])
+    reports = pa.concat_tables([parquet.read(path, schemas.REPORT) for path in args.reports])
     rows = run(reports.to_pylist())
     tables = {}
     if args.statistics:
-        found = parquet.read(args.statistics, parquet.STATISTICS).to_pylist()
+        found = parquet.read(args.statistics, schemas.STATISTICS).to_pylist()
         tables["statistics"] = statistics.render(found)
     if args.overlap:
-        found = parquet.read(args.overlap, parquet.OVERLAP).to_pylist()
+        found = parquet.read(args.overlap, schemas.OVERLAP).to_pylist()
         tables["overlap"] = overlap.render(found)
     text = render(rows, **tables)
     if args.out:
-        parquet.write(rows, parquet.VALIDATION, args.out)
+        parquet.write(rows, schemas.VALIDATION, args.out)
     if args.markdown:
         markdown.write(text, args.markdown)
     else:

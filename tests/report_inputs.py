@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ruie import parquet, report, tables
+from ruie import parquet, report, schemas, tables
 
 BAD = "<script>alert('x')</script> & \"y\""
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -88,8 +88,8 @@ def results(held_out: bool = True) -> pd.DataFrame:
 
 
 def write_results(frame: pd.DataFrame, path: Path) -> Path:
-    table = pa.Table.from_pandas(frame, parquet.RESULTS, preserve_index=False)
-    parquet.write(table, parquet.RESULTS, path)
+    table = pa.Table.from_pandas(frame, schemas.RESULTS, preserve_index=False)
+    parquet.write(table, schemas.RESULTS, path)
     return path
 
 
@@ -111,24 +111,24 @@ def inputs(tmp_path: Path) -> list[str]:
     folder = tmp_path / "in"
     write_results(results(), folder / "heldout.parquet")
     steps = [
-        dict.fromkeys(parquet.TRAINING.names) | {"step": i, "loss": 2.0 / i, "accuracy": i / 50}
+        dict.fromkeys(schemas.TRAINING.names) | {"step": i, "loss": 2.0 / i, "accuracy": i / 50}
         for i in range(1, 51)
     ]
     log = folder / "training.parquet"
-    parquet.write(steps, parquet.TRAINING, log)
+    parquet.write(steps, schemas.TRAINING, log)
     counts = {"instances": 7, "annotations": 9, "wrong offsets (found by literal search)": 3}
     rows = [
         {"dataset": "film", "task": "NER", "split": "train", "what": what, "count": n,
          "outcome": "mended" if "(" in what else "", "example": f"a.json#0: {BAD}"}
         for what, n in counts.items()
     ]  # fmt: skip
-    parquet.write(rows, parquet.REPORT, folder / "data.parquet")
+    parquet.write(rows, schemas.REPORT, folder / "data.parquet")
     answers = [
         prediction(0, text=BAD, prediction=BAD, demonstrations=[BAD]),
         prediction(1, prompt_tokens=201, finish_reason="length"),
         prediction(1, "none", k=0, demonstrations=[], dropped=0, error="too long"),
     ]
-    parquet.write(answers, parquet.PREDICTIONS, folder / "predictions.parquet")
+    parquet.write(answers, schemas.PREDICTIONS, folder / "predictions.parquet")
     (folder / "config.yaml").write_text(f"run: {BAD}\n")
     return [
         "--tables", str(folder / "heldout.parquet"),

@@ -8,7 +8,7 @@ import json
 import pytest
 import tiny
 
-from ruie import parquet, prompt
+from ruie import parquet, prompt, schemas
 
 RELATIONS = ("works for", "lives in")
 POOL = [
@@ -55,7 +55,7 @@ def retrieve(folder, *more, queries="queries.parquet"):
                        "--pool", folder / "pool.parquet", "--index",
                        folder / "index" / within, *more, "--out", out)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    return parquet.read(out, parquet.CANDIDATES).to_pylist()
+    return parquet.read(out, schemas.CANDIDATES).to_pylist()
 
 
 def of(rows, query):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from report_inputs import Page, make, prediction
 
-from ruie import browse, parquet
+from ruie import browse, parquet, schemas
 
 
 def test_items_are_marked_as_the_scorer_counts_them(tmp_path: Path) -> None:
-    parquet.write([prediction(3)], parquet.PREDICTIONS, tmp_path / "p.parquet")
+    parquet.write([prediction(3)], schemas.PREDICTIONS, tmp_path / "p.parquet")
     read = Page(make(["--predictions", str(tmp_path / "p.parquet")], tmp_path))
     assert read.marked("right") == ["✓ person: ada"]
     assert read.marked("wrong") == ["✗ place: rome"]
@@ -28,7 +28,7 @@ def test_samples_are_the_same_queries_for_all_systems(tmp_path: Path) -> None:
     for system in ("none", "bm25"):
         paths.append(tmp_path / f"{system}.parquet")
         rows = [prediction(i, system) for i in range(20)]
-        parquet.write(rows, parquet.PREDICTIONS, paths[-1])
+        parquet.write(rows, schemas.PREDICTIONS, paths[-1])
 
     def queries(seed: int, order: int = 1) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}

@@ -20,7 +20,7 @@ import tiny
 import yaml
 from server import Page, serving
 
-from ruie import cli, download, parquet
+from ruie import cli, download, parquet, schemas
 
 DATA = {"top/NER/train.json": b"[1]" * 2000, "top/NER/labels.json": b"[]", "top/RE/x.json": b"2"}
 
@@ -108,7 +108,7 @@ class Place:
     def states(self):
         return {
             r["dataset"]: r["state"]
-            for r in parquet.read(self.table, parquet.DOWNLOADS).to_pylist()
+            for r in parquet.read(self.table, schemas.DOWNLOADS).to_pylist()
         }
 
 
@@ -142,7 +142,7 @@ def test_archives_and_files_come_into_place(server, place, capsys):
         ["dataset", "state", "folder"], ["three", "by", "hand"], ["four", "by", "hand"]
     ]  # fmt: skip
     assert "LDC licence needed" in by_hand[1]
-    rows = parquet.read(place.table, parquet.DOWNLOADS).to_pylist()
+    rows = parquet.read(place.table, schemas.DOWNLOADS).to_pylist()
     assert [(r["dataset"], r["state"], r["file"], r["bytes"]) for r in rows] == [
         ("one", "in place", ".", len(archive)), ("two", "in place", "train.json", 3),
         ("two", "in place", "labels.json", 2), ("two", "in place", "more", len(tarred())),

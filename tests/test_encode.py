@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 
-from ruie import encode, encoders, parquet, retrieve
+from ruie import encode, encoders, parquet, retrieve, schemas
 from ruie.cli import UserError
 from ruie.ranking import Pool
 
@@ -106,7 +106,7 @@ def test_dense_command_never_shows_the_query_itself(folder, pool, tmp_path):
         "--model", str(folder), "--vectors", str(tmp_path / "v.parquet"),
         "--out", str(tmp_path / "out.parquet"),
     ])  # fmt: skip
-    rows = parquet.read(tmp_path / "out.parquet", parquet.CANDIDATES).to_pylist()
+    rows = parquet.read(tmp_path / "out.parquet", schemas.CANDIDATES).to_pylist()
     encoder = encoders.BiEncoder(folder, "mean", True, 512)
     text = "Task: Named Entity Recognition\nSchema: [person, location]\nInput: bob  lives in PARIS."
     query, _ = encoder.encode([text])

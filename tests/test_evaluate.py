@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ruie import evaluate, parquet
+from ruie import evaluate, parquet, schemas
 from ruie.cli import UserError
 
 
@@ -101,9 +101,9 @@ def jsonl(path, lines):
 def test_json_lines_and_parquet_give_the_same(tmp_path):
     lines = jsonl(tmp_path / "p.jsonl", [*map(json.dumps, ROWS), "", "  "])
     assert evaluate.read(lines) == ROWS
-    missing = set(parquet.PREDICTIONS.names) - set(ROWS[0])
+    missing = set(schemas.PREDICTIONS.names) - set(ROWS[0])
     rows = [{**r, **dict.fromkeys(missing)} for r in ROWS]
-    parquet.write(rows, parquet.PREDICTIONS, tmp_path / "p.parquet")
+    parquet.write(rows, schemas.PREDICTIONS, tmp_path / "p.parquet")
     both = [evaluate.run(evaluate.read(tmp_path / f), "strict") for f in ("p.parquet", "p.jsonl")]
     assert both[0] == both[1]
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_read(tmp_path):
     refused(tmp_path / "p.parquet", "no such file", "mend the path")
     (tmp_path / "p.txt").write_text("PREDICTIONS")
     refused(tmp_path / "p.txt", "neither Parquet nor named .jsonl")
-    parquet.write([], parquet.REWARDS, tmp_path / "r.parquet")
+    parquet.write([], schemas.REWARDS, tmp_path / "r.parquet")
     refused(tmp_path / "r.parquet", "columns", "'gold'", "'prediction'")
 
 
@@ -158,7 +158,7 @@ def test_a_broken_file_is_an_error_for_users(tmp_path, name, content):
 def test_the_command(tmp_path):
     path = jsonl(tmp_path / "p.jsonl", map(json.dumps, ROWS))
     evaluate.main(["--predictions", str(path), "--out", str(tmp_path / "m.parquet")])
-    found = parquet.read(tmp_path / "m.parquet", parquet.METRICS).to_pylist()
+    found = parquet.read(tmp_path / "m.parquet", schemas.METRICS).to_pylist()
     assert found == evaluate.run(ROWS, "strict")
 
 
@@ -166,7 +166,7 @@ def test_a_jsonl_without_keys_can_be_written(tmp_path):
     rows = [{k: v for k, v in r.items() if k not in ("system", "llm", "k")} for r in ROWS]
     path = jsonl(tmp_path / "p.jsonl", map(json.dumps, rows))
     evaluate.main(["--predictions", str(path), "--out", str(tmp_path / "m.parquet")])
-    assert parquet.read(tmp_path / "m.parquet", parquet.METRICS)["system"].to_pylist() == [None]
+    assert parquet.read(tmp_path / "m.parquet", schemas.METRICS)["system"].to_pylist() == [None]
 
 
 def test_the_scorer_must_be_known(tmp_path, capsys):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruie import examples, parquet
+from ruie import examples, parquet, schemas
 from ruie.examples import Annotation, Event, Example, Span
 
 
@@ -72,14 +72,14 @@ def test_rows_spell_the_answer_and_the_event(one_of_each):
             ],
         }
     ]
-    assert set(rows[0]) == set(parquet.EXAMPLES.names)
+    assert set(rows[0]) == set(schemas.EXAMPLES.names)
 
 
 def test_read_joins_files_in_order(one_of_each, tmp_path):
     paths = []
     for i, part in enumerate((one_of_each[3:], one_of_each[:3])):
         paths.append(tmp_path / f"{i}.parquet")
-        parquet.write(examples.to_table(part), parquet.EXAMPLES, paths[-1])
+        parquet.write(examples.to_table(part), schemas.EXAMPLES, paths[-1])
     assert examples.read(*paths) == one_of_each[3:] + one_of_each[:3]
     assert examples.read() == []
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruie import gather, parquet
+from ruie import gather, parquet, schemas
 from ruie.cli import UserError
 from ruie.score import shard
 
@@ -38,7 +38,7 @@ def candidates(pairs=PAIRS):
             {"query_id": q, "demonstration_id": d, "rank": i, "score": 0.0}
             for i, (q, d) in enumerate(pairs)
         ],
-        schema=parquet.CANDIDATES,
+        schema=schemas.CANDIDATES,
     )
 
 
@@ -50,7 +50,7 @@ def scores(pairs):
             else {"query_id": q, "demonstration_id": d, "score": 0.0, "tokens": 1}
             for q, d in pairs
         ],
-        schema=parquet.SCORES,
+        schema=schemas.SCORES,
     )
 
 
@@ -85,14 +85,14 @@ def test_no_candidates_at_all():
 
 
 def test_the_command(tmp_path):
-    parquet.write(candidates(), parquet.CANDIDATES, tmp_path / "c.parquet")
+    parquet.write(candidates(), schemas.CANDIDATES, tmp_path / "c.parquet")
     paths = [str(tmp_path / f"{i}.parquet") for i in range(2)]
-    parquet.write(scores(PAIRS[6:]), parquet.SCORES, paths[0])
-    parquet.write(scores(PAIRS[:6]), parquet.SCORES, paths[1])
+    parquet.write(scores(PAIRS[6:]), schemas.SCORES, paths[0])
+    parquet.write(scores(PAIRS[:6]), schemas.SCORES, paths[1])
     out = tmp_path / "out.parquet"
     command = ["--candidates", str(tmp_path / "c.parquet"), "--out", str(out), "--shards"]
     with pytest.raises(UserError, match="6 pairs missing"):
         gather.main([*command, paths[0]])
     assert not out.exists()
     gather.main([*command, *paths])
-    assert parquet.read(out, parquet.SCORES).equals(scores(PAIRS))
+    assert parquet.read(out, schemas.SCORES).equals(scores(PAIRS))

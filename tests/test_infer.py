@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny
 
-from ruie import infer, parquet, prompt
+from ruie import infer, parquet, prompt, schemas
 from ruie.backends import Answer
 from ruie.cli import UserError
 
@@ -59,7 +59,7 @@ def test_rows_name_the_demonstrations_that_were_used():
     assert rows[0]["gold"] == "person: Alice; location: Berlin."
     assert [r["error"] for r in rows] == [None, "long"]
     assert [r["dataset"] for r in rows] == ["toy", "news"]
-    assert all(set(r) == set(parquet.PREDICTIONS.names) for r in rows)
+    assert all(set(r) == set(schemas.PREDICTIONS.names) for r in rows)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def folder(tmp_path_factory):
         {"query_id": q, "demonstration_id": d, "rank": i, "score": -float(i)}
         for q, ids in ranked.items() for i, d in enumerate(ids)
     ]  # fmt: skip
-    parquet.write(rows[::-1], parquet.CANDIDATES, folder / "c.parquet")
+    parquet.write(rows[::-1], schemas.CANDIDATES, folder / "c.parquet")
     return folder
 
 
@@ -85,7 +85,7 @@ def run(folder, *more):
         str(folder / "llama"), "--dtype", "float32", "--max-new", "6", "--system", "bm25", "--llm",
         "tiny", *more, "--out", str(out),
     ])  # fmt: skip
-    return parquet.read(out, parquet.PREDICTIONS).to_pylist()
+    return parquet.read(out, schemas.PREDICTIONS).to_pylist()
 
 
 def shots(folder):

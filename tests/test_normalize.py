@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ruie import examples, normalize, parquet, readers
+from ruie import examples, normalize, parquet, readers, schemas
 from ruie.cli import UserError
 
 RECORDS = [
@@ -35,14 +35,14 @@ def run(folder: Path, task="NER", repair=False, max_bad=normalize.MAX_BAD):
     source = readers.Source(folder, task, "people", "test")
     out = folder / "out.parquet"
     report = normalize.run(source, "ie_instructions", out, repair, max_bad)
-    return parquet.read(out, parquet.EXAMPLES), {
+    return parquet.read(out, schemas.EXAMPLES), {
         r["what"]: (r["count"], r["example"]) for r in report
     }
 
 
 def test_table_and_report(tmp_path):
     table, report = run(put(tmp_path / "d", RECORDS))
-    assert table.schema.equals(parquet.EXAMPLES)
+    assert table.schema.equals(schemas.EXAMPLES)
     assert table["id"].to_pylist() == [f"people/test/00000{i}" for i in range(4)]
     assert table["answer"].to_pylist() == [
         "person: Alice; person: Alice.", "None", "None", "person: Bob.",
@@ -141,7 +141,7 @@ def test_the_command_writes_both_tables(tmp_path):
     )  # fmt: skip
     found = examples.read(out)
     assert [e.dataset for e in found] == ["people"] * 4
-    rows = parquet.read(report, parquet.REPORT).to_pylist()
+    rows = parquet.read(report, schemas.REPORT).to_pylist()
     assert {r["what"]: r["count"] for r in rows}["instances"] == 4
     assert {(r["dataset"], r["task"], r["split"]) for r in rows} == {("people", "NER", "test")}
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import sample, write_examples
 
-from ruie import examples, normalize, overlap, parquet
+from ruie import examples, normalize, overlap, parquet, schemas
 from ruie.cli import UserError
 from ruie.overlap import TestSet
 
@@ -115,7 +115,7 @@ def test_the_command(tmp_path):
     inside, outside, out = put("in", ("a", TEN)), put("out", ("c", NINE)), tmp_path / "o.parquet"
     command = ["--trained", train, "--held-in", inside, "--held-out", outside, "--out", str(out)]
     overlap.main(command)
-    rows = parquet.read(out, parquet.OVERLAP).to_pylist()
+    rows = parquet.read(out, schemas.OVERLAP).to_pylist()
     assert counts(rows) == {
         ("a", None): (1, 1, 0),
         ("a", "a"): (1, 0, 1),
@@ -129,7 +129,7 @@ def test_the_command(tmp_path):
     overlap.main(command)
     assert out.read_bytes() == first
     overlap.main([*command, "--threshold", "0.9"])  # 5/6 is no near-duplicate any more
-    assert [r["near"] for r in parquet.read(out, parquet.OVERLAP).to_pylist()] == [0] * 4
+    assert [r["near"] for r in parquet.read(out, schemas.OVERLAP).to_pylist()] == [0] * 4
     text = overlap.render(rows)
     assert "| a | held in | 1 | b | 1 | 0 | a/0 = b/1 (1.00) |" in text
     assert "| c | held out | 1 | all | 1 | 0 |  |" in text

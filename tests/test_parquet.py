@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ruie import examples, parquet
+from ruie import examples, parquet, schemas
 from ruie.cli import UserError
 
 REWARD = {"query_id": "q", "demonstration_id": "d", "reward": 0.5}
 CANDIDATE = {"query_id": "q", "demonstration_id": "d", "rank": 0, "score": 1.5}
 SCHEMAS = [
     name
-    for name in dir(parquet)
-    if name.isupper() and isinstance(getattr(parquet, name), pa.Schema)
+    for name in dir(schemas)
+    if name.isupper() and isinstance(getattr(schemas, name), pa.Schema)
 ]
 
 
@@ -30,7 +30,7 @@ def test_the_schemas_were_found():
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_round_trip_of_no_rows_and_of_nulls(name, tmp_path):
-    schema = getattr(parquet, name)
+    schema = getattr(schemas, name)
     for rows in ([], [dict.fromkeys(schema.names)]):
         written = parquet.write(rows, schema, tmp_path / "t.parquet")
         back = parquet.read(tmp_path / "t.parquet", schema)
@@ -40,19 +40,19 @@ def test_round_trip_of_no_rows_and_of_nulls(name, tmp_path):
 
 def test_round_trip_keeps_any_text(tmp_path, make_example):
     rows = examples.to_table([make_example("Zoë — 東京;\n$5 🎉", ("person", "Zoë"))]).to_pylist()
-    parquet.write(rows, parquet.EXAMPLES, tmp_path / "t.parquet")
-    assert parquet.read(tmp_path / "t.parquet", parquet.EXAMPLES).to_pylist() == rows
+    parquet.write(rows, schemas.EXAMPLES, tmp_path / "t.parquet")
+    assert parquet.read(tmp_path / "t.parquet", schemas.EXAMPLES).to_pylist() == rows
 
 
 def test_same_rows_same_bytes(tmp_path):
     for name in ("a/x.parquet", "b/y.parquet"):
-        parquet.write([CANDIDATE] * 50, parquet.CANDIDATES, tmp_path / name)
+        parquet.write([CANDIDATE] * 50, schemas.CANDIDATES, tmp_path / name)
     assert (tmp_path / "a/x.parquet").read_bytes() == (tmp_path / "b/y.parquet").read_bytes()
 
 
 def test_a_table_is_cast_and_put_in_order(tmp_path):
     table = pa.table({"reward": [1], "demonstration_id": ["d"], "query_id": ["q"]})
-    parquet.write(table, parquet.REWARDS, tmp_path / "t.parquet")
+    parquet.write(table, schemas.REWARDS, tmp_path / "t.parquet")
     back = pq.read_table(tmp_path / "t.parquet")
     assert back.schema.names == ["query_id", "demonstration_id", "reward"]
     assert back.to_pylist() == [{**REWARD, "reward": 1.0}]
@@ -70,7 +70,7 @@ def test_a_table_is_cast_and_put_in_order(tmp_path):
 )
 def test_a_row_of_another_form_is_an_error(row, tmp_path):
     with pytest.raises((ValueError, TypeError)):
-        parquet.write([row], parquet.REWARDS, tmp_path / "t.parquet")
+        parquet.write([row], schemas.REWARDS, tmp_path / "t.parquet")
     assert files(tmp_path) == []
 
 
@@ -78,7 +78,7 @@ def test_the_error_names_file_and_columns(tmp_path):
     with pytest.raises(ValueError, match=r"t\.parquet: columns \['extra', 'reward'\]"):
         parquet.write(
             [{"query_id": "q", "demonstration_id": "d", "extra": 1}],
-            parquet.REWARDS,
+            schemas.REWARDS,
             tmp_path / "t.parquet",
         )
 
@@ -86,24 +86,24 @@ def test_the_error_names_file_and_columns(tmp_path):
 def test_every_row_is_checked_not_only_the_first(tmp_path):
     odd = {"query_id": "q", "oops": 3}
     with pytest.raises((ValueError, TypeError)):
-        parquet.write([REWARD, odd], parquet.REWARDS, tmp_path / "t.parquet")
+        parquet.write([REWARD, odd], schemas.REWARDS, tmp_path / "t.parquet")
 
 
 def test_a_table_lacking_a_column_is_an_error(tmp_path):
     with pytest.raises((KeyError, ValueError)):
-        parquet.write(pa.table({"query_id": ["q"]}), parquet.REWARDS, tmp_path / "t.parquet")
+        parquet.write(pa.table({"query_id": ["q"]}), schemas.REWARDS, tmp_path / "t.parquet")
     assert files(tmp_path) == []
 
 
 def test_a_table_with_an_extra_column_is_an_error(tmp_path):
     table = pa.Table.from_pylist([{**REWARD, "extra": 1}])
     with pytest.raises(ValueError, match="extra"):
-        parquet.write(table, parquet.REWARDS, tmp_path / "t.parquet")
+        parquet.write(table, schemas.REWARDS, tmp_path / "t.parquet")
 
 
 def test_a_failed_write_leaves_the_old_table_and_no_half(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
-    parquet.write([REWARD], parquet.REWARDS, path)
+    parquet.write([REWARD], schemas.REWARDS, path)
     before = path.read_bytes()
 
     def broken(table, where, **_):
@@ -113,7 +113,7 @@ def test_a_failed_write_leaves_the_old_table_and_no_half(tmp_path, monkeypatch):
 
     monkeypatch.setattr(parquet.pq, "write_table", broken)
     with pytest.raises(OSError, match="No space"):
-        parquet.write([REWARD, REWARD], parquet.REWARDS, path)
+        parquet.write([REWARD, REWARD], schemas.REWARDS, path)
     assert files(tmp_path) == ["t.parquet"]
     assert path.read_bytes() == before
 
@@ -148,7 +148,7 @@ def told(error, *parts):
 
 def test_reading_a_missing_file(tmp_path):
     with pytest.raises(UserError) as error:
-        parquet.read(tmp_path / "t.parquet", parquet.REWARDS)
+        parquet.read(tmp_path / "t.parquet", schemas.REWARDS)
     told(error, tmp_path / "t.parquet", "no such file", "run the stage")
 
 
@@ -156,23 +156,23 @@ def test_reading_a_missing_file(tmp_path):
 def test_reading_what_is_not_parquet(content, tmp_path):
     (tmp_path / "t.parquet").write_bytes(content)
     with pytest.raises(UserError) as error:
-        parquet.read(tmp_path / "t.parquet", parquet.REWARDS)
+        parquet.read(tmp_path / "t.parquet", schemas.REWARDS)
     told(error, tmp_path / "t.parquet", "not a readable Parquet file", "delete it")
 
 
 def test_reading_a_truncated_table(tmp_path):
     path = tmp_path / "t.parquet"
-    parquet.write([REWARD], parquet.REWARDS, path)
+    parquet.write([REWARD], schemas.REWARDS, path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match="not a readable Parquet file"):
-        parquet.read(path, parquet.REWARDS)
+        parquet.read(path, schemas.REWARDS)
 
 
 def test_reading_another_stages_table(tmp_path):
     path = tmp_path / "t.parquet"
-    parquet.write([CANDIDATE], parquet.CANDIDATES, path)
+    parquet.write([CANDIDATE], schemas.CANDIDATES, path)
     with pytest.raises(UserError) as error:
-        parquet.read(path, parquet.REWARDS)
+        parquet.read(path, schemas.REWARDS)
     told(error, path, "['reward']", "another stage")
 
 
@@ -180,38 +180,38 @@ def test_reading_a_column_of_another_type(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.Table.from_pylist([{**REWARD, "reward": "high"}]), path)
     with pytest.raises(UserError) as error:
-        parquet.read(path, parquet.REWARDS)
+        parquet.read(path, schemas.REWARDS)
     told(error, path)
 
 
 def test_reading_some_columns(tmp_path):
     path = tmp_path / "t.parquet"
-    parquet.write([CANDIDATE], parquet.CANDIDATES, path)
-    table = parquet.read(path, parquet.CANDIDATES, ["score", "query_id"])
+    parquet.write([CANDIDATE], schemas.CANDIDATES, path)
+    table = parquet.read(path, schemas.CANDIDATES, ["score", "query_id"])
     assert table.to_pylist() == [{"query_id": "q", "score": 1.5}]
     pq.write_table(table, path)
     with pytest.raises(UserError, match="rank"):
-        parquet.read(path, parquet.CANDIDATES, ["rank"])
+        parquet.read(path, schemas.CANDIDATES, ["rank"])
 
 
 def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
     path = tmp_path / "k=8" / "query_id=x" / "t.parquet"
-    parquet.write([REWARD], parquet.REWARDS, path)
-    assert parquet.read(path, parquet.REWARDS).to_pylist() == [REWARD]
+    parquet.write([REWARD], schemas.REWARDS, path)
+    assert parquet.read(path, schemas.REWARDS).to_pylist() == [REWARD]
 
 
 def test_a_folder_name_does_not_stand_in_for_a_missing_column(tmp_path):
     path = tmp_path / "reward=1" / "t.parquet"
-    parquet.write([CANDIDATE], parquet.CANDIDATES, path)
+    parquet.write([CANDIDATE], schemas.CANDIDATES, path)
     with pytest.raises(UserError, match=r"columns \['reward'\] are missing"):
-        parquet.read(path, parquet.REWARDS)
+        parquet.read(path, schemas.REWARDS)
 
 
 def test_a_large_table_piece_by_piece(tmp_path, make_example):
     members = [make_example(f"Zoë {i}", id=f"d/train/{i:06d}") for i in range(5)]
     path = tmp_path / "t.parquet"
-    parquet.write(examples.to_table(members), parquet.EXAMPLES, path)
-    found = list(parquet.batches(path, parquet.EXAMPLES, ["text", "id"], 2))
+    parquet.write(examples.to_table(members), schemas.EXAMPLES, path)
+    found = list(parquet.batches(path, schemas.EXAMPLES, ["text", "id"], 2))
     assert [b.num_rows for b in found] == [2, 2, 1]
     assert [b.schema.names for b in found] == [["id", "text"]] * 3
     assert [t for b in found for t in b.column("text").to_pylist()] == [e.text for e in members]
@@ -220,12 +220,12 @@ def test_a_large_table_piece_by_piece(tmp_path, make_example):
 def test_what_cannot_be_read_piece_by_piece(tmp_path):
     path = tmp_path / "t.parquet"
     with pytest.raises(UserError, match="no such file"):
-        list(parquet.batches(path, parquet.EXAMPLES, ["id"]))
+        list(parquet.batches(path, schemas.EXAMPLES, ["id"]))
     path.write_bytes(b"PAR1 no PAR1")
     with pytest.raises(UserError, match="not a readable Parquet file"):
-        list(parquet.batches(path, parquet.EXAMPLES, ["id"]))
+        list(parquet.batches(path, schemas.EXAMPLES, ["id"]))
     pq.write_table(pa.table({"id": [1], "text": ["a"]}), path)
     with pytest.raises(
         UserError, match=r"columns \['id', 'split'\] are missing or of another type"
     ):
-        list(parquet.batches(path, parquet.EXAMPLES, ["id", "text", "split"]))
+        list(parquet.batches(path, schemas.EXAMPLES, ["id", "text", "split"]))

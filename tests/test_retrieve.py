@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruie import examples, parquet, retrieve
+from ruie import examples, parquet, retrieve, schemas
 from ruie.cli import UserError
 from ruie.ranking import RANGES, Pool
 
@@ -193,7 +193,7 @@ def test_dense_agrees_with_sorting_everything(queries, pool, seed):
 
 def test_the_command(queries, pool, tmp_path):
     for name, members in (("q", queries), ("p", pool.members)):
-        parquet.write(examples.to_table(members), parquet.EXAMPLES, tmp_path / f"{name}.parquet")
+        parquet.write(examples.to_table(members), schemas.EXAMPLES, tmp_path / f"{name}.parquet")
     for within in RANGES:
         out = tmp_path / f"{within}.parquet"
         retrieve.main(
@@ -201,7 +201,7 @@ def test_the_command(queries, pool, tmp_path):
              str(tmp_path / "p.parquet"), "--range", within, "--depth", "3", "--seed", "5",
              "--out", str(out)]
         )  # fmt: skip
-        found = parquet.read(out, parquet.CANDIDATES).to_pylist()
+        found = parquet.read(out, schemas.CANDIDATES).to_pylist()
         assert found == retrieve.at_random(queries, pool, within, 3, 5)
 
 
@@ -210,7 +210,7 @@ def test_the_command(queries, pool, tmp_path):
 )
 def test_what_a_retriever_needs(queries, tmp_path, capsys, retriever, flags):
     path = str(tmp_path / "q.parquet")
-    parquet.write(examples.to_table(queries), parquet.EXAMPLES, path)
+    parquet.write(examples.to_table(queries), schemas.EXAMPLES, path)
     command = ["--queries", path, "--pool", path, "--out", str(tmp_path / "o"), "--retriever"]
     with pytest.raises(SystemExit):
         retrieve.main([*command, retriever])

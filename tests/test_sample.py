@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from ruie import examples, parquet, sample
+from ruie import examples, parquet, sample, schemas
 from ruie.cli import UserError
 
 
@@ -43,7 +43,7 @@ def test_each_dataset_is_cut_by_itself(tables, limit, expected):
     assert list(counts(found).values()) == expected
     whole = [i for t in tables for i in ids(t)]
     assert ids(found) == [i for i in whole if i in set(ids(found))]  # in the old order
-    assert found.schema.equals(parquet.EXAMPLES)
+    assert found.schema.equals(schemas.EXAMPLES)
 
 
 def test_rows_stay_whole(tables):
@@ -85,13 +85,13 @@ def test_an_id_that_occurs_twice(tables):
 
 
 def test_no_instances_at_all():
-    assert sample.run([parquet.EXAMPLES.empty_table()], 5, 0).num_rows == 0
+    assert sample.run([schemas.EXAMPLES.empty_table()], 5, 0).num_rows == 0
 
 
 def test_the_command(tables, tmp_path):
     paths = [str(tmp_path / f"{i}.parquet") for i in range(3)]
     for table, path in zip(tables, paths, strict=True):
-        parquet.write(table, parquet.EXAMPLES, path)
+        parquet.write(table, schemas.EXAMPLES, path)
     out = tmp_path / "pool.parquet"
     sample.main(["--input", *paths, "--limit", "4", "--seed", "3", "--out", str(out)])
-    assert parquet.read(out, parquet.EXAMPLES).equals(sample.run(tables, 4, 3))
+    assert parquet.read(out, schemas.EXAMPLES).equals(sample.run(tables, 4, 3))

@@ -7,7 +7,7 @@ import math
 import pytest
 import tiny
 
-from ruie import parquet, prompt, score
+from ruie import parquet, prompt, schemas, score
 from ruie.cli import UserError
 from ruie.lm import LanguageModel
 
@@ -116,7 +116,7 @@ def test_shards_cover_every_row_once_in_order():
 
 
 def test_shards_of_the_command_make_up_the_whole(folder, tmp_path):
-    parquet.write(CANDIDATES, parquet.CANDIDATES, tmp_path / "c.parquet")
+    parquet.write(CANDIDATES, schemas.CANDIDATES, tmp_path / "c.parquet")
     tiny.write_examples(QUERIES, tmp_path / "q.parquet")
     tiny.write_examples(POOL, tmp_path / "p.parquet")
 
@@ -126,7 +126,7 @@ def test_shards_of_the_command_make_up_the_whole(folder, tmp_path):
             "--pool", str(tmp_path / "p.parquet"), "--model", str(folder), "--dtype", "float32",
             "--max-length", "2000", *more, "--out", str(tmp_path / out),
         ])  # fmt: skip
-        return parquet.read(tmp_path / out, parquet.SCORES).to_pylist()
+        return parquet.read(tmp_path / out, schemas.SCORES).to_pylist()
 
     whole = command("whole.parquet")
     # 6 rows in 8 shards: two shards are empty, and write an empty table

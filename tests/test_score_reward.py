@@ -10,6 +10,7 @@ from ruie import (
     examples,
     parquet,
     prompt,
+    schemas,
     score_reward,
 )
 
@@ -24,8 +25,8 @@ def test_reward_folder_loads_and_scores(data, trained, tmp_path):
         "--pool", str(data / "pool.parquet"), "--model", str(folder), "--batch-tokens", "700",
         "--out", str(out),
     ])  # fmt: skip
-    rows = parquet.read(out, parquet.REWARDS).to_pylist()
-    asked = parquet.read(data / "scores.parquet", parquet.SCORES).to_pylist()
+    rows = parquet.read(out, schemas.REWARDS).to_pylist()
+    asked = parquet.read(data / "scores.parquet", schemas.SCORES).to_pylist()
     keys = ("query_id", "demonstration_id")
     assert [[r[k] for k in keys] for r in rows] == [[r[k] for k in keys] for r in asked]
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()

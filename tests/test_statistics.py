@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import sample, write_examples
 
-from ruie import normalize, parquet, statistics
+from ruie import normalize, parquet, schemas, statistics
 from ruie.cli import UserError
 
 
@@ -192,7 +192,7 @@ def test_the_command(tmp_path, capsys):
         "| EEA | e | 2(3) | 2(3) | 1 | 1 | +0 | 1 | 2 | -1 |",
         "| NER | p† | 2 | 2 | – | – | – | 1 | 1,000 | -999 |",
     ]
-    assert parquet.read(out, parquet.STATISTICS).num_rows == 9 + 2
+    assert parquet.read(out, schemas.STATISTICS).num_rows == 9 + 2
     statistics.main([*command, "--markdown", str(tmp_path / "s.md")])
     assert (tmp_path / "s.md").read_text() == printed
     assert capsys.readouterr().out == ""

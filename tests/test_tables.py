@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ruie import parquet, tables
+from ruie import parquet, schemas, tables
 
 
 def metric(system, task, dataset, f1, llm="tiny", k=8, n=10):
@@ -49,7 +49,7 @@ def test_average_is_the_mean_not_the_median():
 
 def test_rows_in_order():
     found = run()
-    assert list(found.columns) == parquet.RESULTS.names
+    assert list(found.columns) == schemas.RESULTS.names
     assert list(zip(found["system"], found["task"], found["dataset"], strict=True)) == [
         ("ruie", "NER", "film"),
         ("ruie", "NER", "news"),
@@ -130,17 +130,17 @@ def test_wide_puts_the_average_behind_every_dataset_of_its_task():
 
 def test_metrics_of_others_have_an_average_too():
     rows = [{**metric("x", "NER", "film", 40.0), "system": None, "llm": None, "k": None}]
-    frame = pa.Table.from_pylist(rows, schema=parquet.METRICS).to_pandas()
+    frame = pa.Table.from_pylist(rows, schema=schemas.METRICS).to_pandas()
     assert list(tables.run(frame, False, [])["dataset"]) == ["film", "average"]
 
 
 def test_the_command(tmp_path):
     paths = [str(tmp_path / f"{i}.parquet") for i in range(len(ROWS))]
     for path, metrics in zip(paths, ROWS, strict=True):
-        parquet.write([metrics], parquet.METRICS, path)
+        parquet.write([metrics], schemas.METRICS, path)
     out = tmp_path / "out" / "t.parquet"
     tables.main(["--metrics", *paths, "--held-out", "--systems", "ruie", "bm25", "--out", str(out)])
-    found = parquet.read(out, parquet.RESULTS)
-    expected = pa.Table.from_pandas(run(held_out=True), parquet.RESULTS, preserve_index=False)
+    found = parquet.read(out, schemas.RESULTS)
+    expected = pa.Table.from_pandas(run(held_out=True), schemas.RESULTS, preserve_index=False)
     assert found.to_pylist() == expected.to_pylist()
     assert found.num_rows == 10

@@ -19,6 +19,7 @@ from ruie import (
     encoders,
     parquet,
     prompt,
+    schemas,
 )
 
 
@@ -28,10 +29,10 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards):
     batch, queries, pool = first_batch(data)
     log = retriever(data, tmp_path / "r", "--no-keywords", steps=1, rewards=rewards)
     name, column = ("rewards", "reward") if rewards else ("scores", "score")
-    schema = parquet.REWARDS if rewards else parquet.SCORES
+    schema = schemas.REWARDS if rewards else schemas.SCORES
     rows = parquet.read(data / f"{name}.parquet", schema).to_pylist()
     taught = {(r["query_id"], r["demonstration_id"]): r[column] for r in rows}
-    ranking = parquet.read(data / "scores.parquet", parquet.SCORES).to_pylist()
+    ranking = parquet.read(data / "scores.parquet", schemas.SCORES).to_pylist()
     told = {(r["query_id"], r["demonstration_id"]): r["score"] for r in ranking}
 
     def plain(e):  # the query side is the sample without its answer

@@ -22,6 +22,7 @@ from trainings import (
 
 from ruie import (
     parquet,
+    schemas,
 )
 from ruie.cli import UserError
 
@@ -119,7 +120,7 @@ def test_two_processes_are_one_with_the_same_global_batch(data, tmp_path):
             w.kill()
     assert [w.returncode for w in workers] == [0, 0], "\n".join(said)[-3000:]
     for name in ("retriever", "reward"):
-        logs = [parquet.read(d / f"{name}.parquet", parquet.TRAINING).to_pylist()
+        logs = [parquet.read(d / f"{name}.parquet", schemas.TRAINING).to_pylist()
                 for d in (one, two)]  # fmt: skip
         for a, b in zip(*logs, strict=True):
             for column in ("loss", "accuracy", "learning_rate"):

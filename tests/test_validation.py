@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ruie import normalize, parquet, readers, validation
+from ruie import normalize, parquet, readers, schemas, validation
 from ruie.cli import UserError
 
 FACTS = {"records": 10, "instances": 8, "records left out": 2, "bad records": 3, "duplicates": 1}
@@ -134,19 +134,19 @@ def test_an_event_that_is_left_out_takes_its_record_along(tmp_path):
 def test_the_command(tmp_path, capsys):
     reports = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     for path, name in zip(reports, ("people", "more"), strict=True):
-        parquet.write(rows(dataset=name), parquet.REPORT, path)
+        parquet.write(rows(dataset=name), schemas.REPORT, path)
     numbers = {"dataset": "people", "task": "NER", "held_out": False, "what": "labels", "ours": 2,
                "paper": 3, "difference": -1}  # fmt: skip
-    parquet.write([numbers], parquet.STATISTICS, tmp_path / "s.parquet")
+    parquet.write([numbers], schemas.STATISTICS, tmp_path / "s.parquet")
     leak = {"dataset": "people", "held_out": True, "n": 8, "trained_on": None, "exact": 1,
             "near": 2, "examples": []}  # fmt: skip
-    parquet.write([leak], parquet.OVERLAP, tmp_path / "l.parquet")
+    parquet.write([leak], schemas.OVERLAP, tmp_path / "l.parquet")
     out, page = tmp_path / "v.parquet", tmp_path / "v.md"
     validation.main(
         ["--reports", *map(str, reports), "--statistics", str(tmp_path / "s.parquet"), "--overlap",
          str(tmp_path / "l.parquet"), "--out", str(out), "--markdown", str(page)]
     )  # fmt: skip
-    assert parquet.read(out, parquet.VALIDATION)["dataset"].to_pylist() == ["people", "more"]
+    assert parquet.read(out, schemas.VALIDATION)["dataset"].to_pylist() == ["people", "more"]
     text = page.read_text()
     assert "| NER | people | 2 | 3 | – | – | – | – | – | – |" in text
     assert "| people | held out | 8 | all | 1 | 2 |  |" in text

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads only slow such small mo
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import ruie
-from ruie import examples, parquet, prompt
+from ruie import examples, parquet, prompt, schemas
 from ruie.examples import Annotation, Event, Example, Span
 
 ROOT = Path(ruie.__file__).resolve().parents[1]
@@ -159,7 +159,7 @@ def sample(
 
 
 def write_examples(members: list[Example], path: Path) -> Path:
-    parquet.write(examples.to_table(members), parquet.EXAMPLES, path)
+    parquet.write(examples.to_table(members), schemas.EXAMPLES, path)
     return path
 
 

@@ -13,6 +13,7 @@ from ruie import (
     examples,
     groups,
     parquet,
+    schemas,
     train_retriever,
     train_reward,
 )
@@ -45,11 +46,11 @@ def data(tmp_path_factory):
                          "score": -1.0 - (0 if like else 3) - lots.random()})  # fmt: skip
     tiny.write_examples(queries, folder / "queries.parquet")
     tiny.write_examples(pool, folder / "pool.parquet")
-    parquet.write(rows, parquet.SCORES, folder / "scores.parquet")
+    parquet.write(rows, schemas.SCORES, folder / "scores.parquet")
     # rewards of another scale, so that taking the wrong teacher shows
     rewards = [{"query_id": r["query_id"], "demonstration_id": r["demonstration_id"],
                 "reward": 2 * r["score"] + 5} for r in rows]  # fmt: skip
-    parquet.write(rewards, parquet.REWARDS, folder / "rewards.parquet")
+    parquet.write(rewards, schemas.REWARDS, folder / "rewards.parquet")
     tiny.encoder(folder / "bert")
     tiny.encoder(folder / "cross", classifier=True)
     return folder
@@ -67,7 +68,7 @@ def arguments(data, model, out, *more):
 def reward(data, out, *more, steps=12):
     words = arguments(data, "cross", out, "--steps", steps, *more)
     train_reward.main([str(w) for w in words])
-    return parquet.read(out.with_suffix(".parquet"), parquet.TRAINING).to_pylist()
+    return parquet.read(out.with_suffix(".parquet"), schemas.TRAINING).to_pylist()
 
 
 def retriever_words(data, out, *more, steps=12, rewards=True):
@@ -77,7 +78,7 @@ def retriever_words(data, out, *more, steps=12, rewards=True):
 
 def retriever(data, out, *more, **options):
     train_retriever.main([str(w) for w in retriever_words(data, out, *more, **options)])
-    return parquet.read(out.with_suffix(".parquet"), parquet.TRAINING).to_pylist()
+    return parquet.read(out.with_suffix(".parquet"), schemas.TRAINING).to_pylist()
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +104,6 @@ def first_batch(data):
     """The first global batch, and the samples by id."""
     queries = examples.by_id(examples.read(data / "queries.parquet"))
     pool = examples.by_id(examples.read(data / "pool.parquet"))
-    ranked = groups.ranked(parquet.read(data / "scores.parquet", parquet.SCORES), "score")
+    ranked = groups.ranked(parquet.read(data / "scores.parquet", schemas.SCORES), "score")
     members = groups.choices(ranked, queries, pool, 3, 6)
     return next(groups.batches(members, 8, 3, 5)), queries, pool
