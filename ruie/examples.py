@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -23,8 +24,7 @@ def evened(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """``text`` at characters ``[start, end)`` of the sentence."""
 
     text: str
@@ -32,16 +32,14 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """A label and its spans: one, or (head, tail) for RE."""
 
     label: str
     spans: tuple[Span, ...]
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """The event that an EEA instance asks about: its type and its trigger are given."""
 
     type: str
@@ -77,10 +75,11 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
         return pa.ListArray.from_arrays(pa.array([0, *accumulate(sizes)], pa.int32()), values)
 
     def spans(members: Sequence[Span], mask: pa.Array | None = None) -> pa.Array:
+        text, start, end = zip(*members, strict=True) if members else ((), (), ())
         columns = [
-            pa.array([s.text for s in members], pa.string()),
-            pa.array([s.start for s in members], pa.int32()),
-            pa.array([s.end for s in members], pa.int32()),
+            pa.array(text, pa.string()),
+            pa.array(start, pa.int32()),
+            pa.array(end, pa.int32()),
         ]
         return pa.StructArray.from_arrays(columns, ["text", "start", "end"], mask=mask)
 

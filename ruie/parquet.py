@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 
 from ruie.cli import UserError
 
+#: Rows that are written at once.
+ROW_GROUP = 10_000
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -50,9 +53,22 @@ def write(rows: pa.Table | list[dict[str, Any]], schema: pa.Schema, path: str | 
 @contextmanager
 def writing(schema: pa.Schema, path: str | Path) -> Iterator[Callable[[pa.Table], None]]:
     """Yield a function that adds tables of ``schema`` to the file; it takes its place when all are
-    written."""
+    written. Small tables are gathered: the size of row groups does not depend on theirs."""
+    held: list[pa.Table] = []
+
+    def add(table: pa.Table) -> None:
+        held.append(table)
+        if sum(map(len, held)) >= ROW_GROUP:
+            flush()
+
+    def flush() -> None:
+        file.write_table(pa.concat_tables(held))
+        held.clear()
+
     with replacing(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
-        yield file.write_table
+        yield add
+        if held:
+            flush()
 
 
 def read_any(path: str | Path, columns: list[str] | None = None) -> pa.Table:

@@ -73,14 +73,17 @@ def one_line(text: str) -> str:
 
 
 def _item(annotation: Annotation) -> str:
-    return f"{annotation.label}: " + ", ".join(one_line(s.text) for s in annotation.spans)
+    label, spans = annotation
+    if len(spans) == 1:
+        return f"{label}: {spans[0].text}"
+    return f"{label}: " + ", ".join([s.text for s in spans])
 
 
 def answer(example: Example) -> str:
     """The Output field: ``label: span; label: span.`` in annotation order, or ``None``."""
     if not example.annotations:
         return NONE
-    return "; ".join(_item(a) for a in example.annotations) + "."
+    return one_line("; ".join(map(_item, example.annotations))) + "."
 
 
 def schema(example: Example) -> str:

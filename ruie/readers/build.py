@@ -121,7 +121,7 @@ class Labels:
         found: Schema | None = stated(source) if stated else None
         if found is None and (self.names is None or self.eea):
             found = self._collect(form, source)
-        self.roles: Mapping[str, Sequence[str]] = {}
+        self.roles: Mapping[str, tuple[str, ...]] = {}
         if isinstance(found, Mapping):
             self.roles = {
                 event: self._renamed(roles)
@@ -134,6 +134,13 @@ class Labels:
         self.schema = self._renamed(names)
         self.roles = {str(self._name(event)): roles for event, roles in self.roles.items()}
         self.known = set(self.schema)
+        for label in (*self.schema, *(role for roles in self.roles.values() for role in roles)):
+            if not _is_unicode(label):
+                raise UserError(
+                    f"{source.path}: label {label!r}: half a surrogate pair is no text; correct it"
+                )
+        if not self.schema:
+            problems.note("no label at all: the schema is empty", str(source.path), "")
 
     def _collect(self, form: Format, source: Source) -> Schema:
         files = {f for s in SPLIT_NAMES for f in split_files(source, form.SUFFIXES, s)}
@@ -145,8 +152,11 @@ class Labels:
                 if isinstance(record, Record):
                     mine = plain
                     if record.event is not None:
+                        if not _is_unicode(record.event.label):
+                            continue
                         mine = roles.setdefault(record.event.label, set())
-                    mine |= {f.label for f in record.facts if f.label not in SKIPPED_TYPES}
+                    # what is no text stays unknown, and is counted when its record is read
+                    mine.update(f.label for f in record.facts if _is_unicode(f.label))
         if self.eea:
             return {event: sorted(roles[event]) for event in sorted(roles)}
         return sorted(plain)
@@ -164,6 +174,8 @@ class Labels:
         self, label: str, known: set[str], where: str, loss: str = "annotation left out"
     ) -> str | None:
         """The label's name in the tables, or None where it costs what ``loss`` says."""
+        if self.names is None and label in known:
+            return label
         if label in SKIPPED_TYPES:
             self.problems.note(f"type {label!r} skipped", where, repr(label), loss)
             return None
@@ -183,29 +195,36 @@ class Labels:
 def _example(
     record: Record, number: int, source: Source, labels: Labels, problems: Problems
 ) -> Example | None:
-    where, text = record.where, record.text
+    where, text, facts = record.where, record.text, record.facts
     for note in record.notes:
         problems.note(note, where, "")
     if not text.strip():
         problems.add("empty sentence", where, repr(text), "record left out")
         return None
-    finder = Finder(text, where, problems)
-    event, schema = None, labels.schema
+    if not _is_unicode(text):
+        problems.add("half a surrogate pair", where, repr(text), "record left out")
+        return None
+    event, schema, known = None, labels.schema, labels.known
+    if record.event is not None:
+        facts = [record.event, *facts]
+    finder = Finder(text, facts, where, problems)
     if record.event is not None:
         loss = "record left out"
-        kind = labels.keep(record.event.label, labels.known, where, loss)
+        kind = labels.keep(record.event.label, known, where, loss)
         trigger = finder.find(record.event.mentions[0], loss) if kind is not None else None
         if kind is None or trigger is None:
             return None
-        event, schema = Event(kind, trigger), tuple(labels.roles[kind])
-    known = set(schema) if event else labels.known
+        event, schema = Event(kind, trigger), labels.roles[kind]
+        known = set(schema)
     found = []
     for fact in record.facts:
         label = labels.keep(fact.label, known, where)
         if label is not None:
-            annotation = _annotation(label, fact, finder)
-            if annotation is not None:
-                found.append(annotation)
+            # two relations of one string are of one mention; head and tail are two
+            at = Finder(text, [fact], where, problems) if source.task == "RE" else finder
+            spans = tuple([at.find(mention) for mention in fact.mentions])
+            if None not in spans:
+                found.append(Annotation(label, spans))  # type: ignore[arg-type]
     return Example(
         id=f"{source.dataset}/{source.split}/{number:06d}",
         task=source.task,
@@ -219,34 +238,40 @@ def _example(
     )
 
 
-def _annotation(label: str, fact: Fact, finder: Finder) -> Annotation | None:
-    spans = []
-    for mention in fact.mentions:
-        span = finder.find(mention)
-        if span is not None:
-            spans.append(span)
-    return Annotation(label, tuple(spans)) if len(spans) == len(fact.mentions) else None
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written: half a surrogate pair cannot. (Spans are parts of a text, labels
+    stand in the schema; whatever else a record says is only shown as ``repr`` has it.)"""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Finder:
-    """Finds a record's mentions in its text."""
+    """Finds the mentions of some facts in their text. Places where a mention stands as stated are
+    taken before any other is looked for, so that the order of facts makes no difference to them."""
 
-    def __init__(self, text: str, where: str, problems: Problems) -> None:
-        self.text, self.where, self.problems = text, where, problems
-        self.taken: set[tuple[int, int]] = set()
+    def __init__(self, text: str, facts: Sequence[Fact], where: str, problems: Problems) -> None:
+        self.text, self.facts, self.where, self.problems = text, facts, where, problems
+        self.taken: set[tuple[int, int]] | None = None  # only made where something is missing
+
+    def stated(self, mention: Mention) -> Span | None:
+        """The span, if it is where the mention says."""
+        name, start, end = mention
+        if start is None or end is None or start < 0 or self.text[start:end] != name or not name:
+            return None
+        return Span(name, start, end) if end <= len(self.text) else None
 
     def find(self, mention: Mention, loss: str = "annotation left out") -> Span | None:
         """The span where the mention says it is; else, repaired, at the first free literal
         occurrence (a string without offsets is no fault, but counted)."""
-        name, start, end = mention.text, mention.start, mention.end
-        if (
-            start is not None
-            and end is not None
-            and 0 <= start < end <= len(self.text)
-            and self.text[start:end] == name
-        ):
-            self.taken.add((start, end))
-            return Span(name, start, end)
+        if (span := self.stated(mention)) is not None:
+            return span
+        if self.taken is None:
+            mentions = [m for fact in self.facts for m in fact.mentions]
+            self.taken = {(s.start, s.end) for s in map(self.stated, mentions) if s is not None}
+        name, start, end = mention
         at = self.text.find(name) if name else -1
         first = at
         while at >= 0 and (at, at + len(name)) in self.taken:

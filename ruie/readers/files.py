@@ -19,6 +19,8 @@ CHUNK = 1 << 20
 #: What a record of wrong form raises while it is read.
 FAULTS = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 _BETWEEN = re.compile(r"[ \t\n\r]*")
+#: What a member of a list ends before.
+_ENDS = frozenset(" \t\n\r,]")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,6 +105,8 @@ def array(file: Path) -> Iterator[Any]:
         """The next character that is no space, "" at the end."""
         nonlocal at
         while True:
+            if held[at : at + 1] > " ":  # as nearly always
+                return held[at]
             match = _BETWEEN.match(held, at)
             at = match.end() if match else at
             if at < len(held):
@@ -126,7 +130,7 @@ def array(file: Path) -> Iterator[Any]:
                 try:
                     member, end = _DECODER.raw_decode(held, at)
                     # a number might go on behind what is held, even after its point
-                    if held[end : end + 1] in tuple(" \t\n\r,]") or not more():
+                    if held[end : end + 1] in _ENDS or not more():
                         break
                 except RecursionError:
                     raise fail("nested too deeply") from None

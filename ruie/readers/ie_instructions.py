@@ -47,7 +47,6 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
             text = record["sentence"]
             if not isinstance(text, str):
                 raise TypeError("the sentence is not a string")
-            text.encode()  # half a surrogate pair is no text, and could not be written
             event, facts = build(record)
         except files.FAULTS as error:
             yield Bad(where, f"{files.why(error)}; expected a {source.task} record")
@@ -67,7 +66,6 @@ def _mention(name: Any, pos: Any) -> Mention:
     """``pos`` is empty in files that never had offsets."""
     if not isinstance(name, str):
         raise TypeError(f"span name {name!r} is not a string")
-    name.encode()
     if isinstance(pos, list) and len(pos) == 2 and type(pos[0]) is type(pos[1]) is int:
         return Mention(name, pos[0], pos[1])
     if pos is None or pos == []:

@@ -103,3 +103,85 @@ def test_roles_are_those_of_the_events_type(tmp_path):
     assert [(e.event.type, e.schema) for e in found] == [
         ("Meeting", ("person", "place")), ("Parting", ("person",)),
     ]  # fmt: skip
+
+
+def put(folder: Path, task: str, *records) -> Source:
+    """Records of the IE_INSTRUCTIONS form, one schema for all."""
+    names = {"NER": ["a", "b"], "RE": ["r"], "EET": {"e": []}, "EEA": {"e": ["x", "y"]}}[task]
+    (folder / "labels.json").write_text(json.dumps(names))
+    (folder / "test.json").write_text(json.dumps(records))
+    return Source(folder, task, "d", "test")
+
+
+def spans(source: Source, repair: bool = True):
+    """(label, start ...) of the first record, and the problems."""
+    problems = Problems(repair)
+    (example,) = get("ie_instructions")(source, problems)
+    return [(a.label, *(s.start for s in a.spans)) for a in example.annotations], problems
+
+
+def test_a_stated_place_is_taken_whatever_the_order(tmp_path):
+    # "Bo" stands at 0 and 7; the entity at 0 says so, before or after the one that says nothing
+    known = {"name": "Bo", "type": "a", "pos": [0, 2]}
+    lost = {"name": "Bo", "type": "a", "pos": []}
+    for entities, starts in (([known, lost], [0, 7]), ([lost, known], [7, 0])):
+        source = put(tmp_path, "NER", {"sentence": "Bo and Bo", "entities": entities})
+        found, problems = spans(source)
+        assert [start for _, start in found] == starts
+        assert problems.counts["offsets found by literal search"] == 1
+
+
+def test_more_mentions_than_places_share_the_first(tmp_path):
+    entities = [{"name": "Bo", "type": "a", "pos": []}] * 3
+    source = put(tmp_path, "NER", {"sentence": "Bo and Bo", "entities": entities})
+    assert [start for _, start in spans(source)[0]] == [0, 7, 0]
+
+
+def test_relations_share_a_mention_but_head_and_tail_do_not(tmp_path):
+    def relation(head, tail):
+        return {"type": "r", "head": {"name": head, "pos": []}, "tail": {"name": tail, "pos": []}}
+
+    text = "Bo met Al, and Bo met Bo"  # Bo at 0, 15, 22; Al at 7
+    relations = [relation("Bo", "Al"), relation("Al", "Bo"), relation("Bo", "Bo")]
+    source = put(tmp_path, "RE", {"sentence": text, "relations": relations})
+    found, problems = spans(source)
+    assert found == [("r", 0, 7), ("r", 7, 0), ("r", 0, 15)]
+    assert problems.counts["offsets found by literal search"] == 6
+
+
+def test_a_trigger_takes_its_place_before_the_arguments(tmp_path):
+    event = {"type": "e", "trigger": "Bo", "pos": [0, 2],
+             "arguments": [{"name": "Bo", "role": "x", "pos": []}]}  # fmt: skip
+    source = put(tmp_path, "EEA", {"sentence": "Bo and Bo", "events": [event]})
+    assert spans(source)[0] == [("x", 7)]
+
+
+@pytest.mark.parametrize("place", ["sentence", "name", "type"])
+def test_half_a_surrogate_pair_costs_what_holds_it(tmp_path, place):
+    entity = {"name": "Bo", "type": "a", "pos": [0, 2]}
+    record = {"sentence": "Bo and Bo", "entities": [entity]}
+    bad = json.loads(json.dumps(record))
+    (bad if place == "sentence" else bad["entities"][0])[place] = "Bo \ud800"
+    source = put(tmp_path, "NER", record, bad)
+    with pytest.raises(UserError, match=r"test.json#1: "):
+        list(get("ie_instructions")(source, Problems()))
+    problems = Problems(repair=True)
+    found = list(get("ie_instructions")(source, problems))
+    assert [len(e.annotations) for e in found] == ([1] if place == "sentence" else [1, 0])
+    assert problems.bad == 1
+
+
+def test_half_a_surrogate_pair_in_a_label_set(tmp_path):
+    source = put(tmp_path, "NER", {"sentence": "Bo", "entities": []})
+    (tmp_path / "labels.json").write_text('["a", "\\ud800"]')
+    with pytest.raises(UserError, match="half a surrogate pair"):
+        list(get("ie_instructions")(source, Problems()))
+
+
+def test_a_set_in_which_nothing_is_labelled_says_so(tmp_path):
+    (tmp_path / "test.bio").write_text("Nobody O\ncame O\n")
+    problems = Problems()
+    source = Source(tmp_path, "NER", "d", "test", options={"scheme": "io"})
+    (example,) = get("bio")(source, problems)
+    assert example.schema == ()
+    assert problems.counts["no label at all: the schema is empty"] == 1
