@@ -13,8 +13,11 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -24,15 +27,14 @@ import yaml
 
 from ruie import cli, examples, layout, normalize, parquet, readers
 from ruie.examples import Example
-from ruie.readers import build, files
+from ruie.readers import build
+from ruie.registry import RegistryFile
 
-#: As in workflow/schemas/registry.schema.json.
+#: As in registry.schema.json.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-HEAD = """\
-# Own datasets. Fields: workflow/schemas/registry.schema.json. Paths are relative to the config's
-# datasets.root.
-datasets:
-"""
+CONFIG = "run.yaml"
+#: What is written, and what of it was there before is replaced.
+FILES = (*(f"{split}.json" for split in layout.SPLITS), "labels.json", CONFIG)
 
 
 @dataclass(frozen=True)
@@ -50,26 +52,27 @@ class Shares:
 
 
 def read(
-    source: readers.Source, format: str, shares: Shares, problems: readers.Problems
-) -> list[Example]:
-    """The examples with the split of each: the folder's own splits, else as ``shares`` say."""
+    source: readers.Source, format: str, shares: Shares, repair: bool, max_bad: float
+) -> tuple[list[Example], list[readers.Problems]]:
+    """The examples with the split of each: the folder's own splits, else as ``shares`` say. Of each
+    split (all, where there is none yet) no more than ``max_bad`` may be bad."""
     path, reader = source.path, readers.get(format)
     if not path.exists():
         raise cli.UserError(f"{path}: no such file or folder; correct --input")
     suffixes = import_module(f"ruie.readers.{readers.FORMATS[format]}").SUFFIXES
-    present = [
-        split
-        for split in layout.SPLITS
-        if path.is_dir() and build.split_files(source, suffixes, split)
-    ]
+    present = _splits(source, suffixes) if path.is_dir() else []
+    if not present and path.is_dir() and source.files is None:
+        source = replace(source, files={source.split: [f"**/*{s}" for s in suffixes]})
+    found, problems = [], []
+    for split in present or [source.split]:
+        part, mine = replace(source, split=split), readers.Problems(repair)
+        found += list(reader(part, mine))
+        normalize.check_share(mine, part, max_bad)
+        problems.append(mine)
     if present:
-        sources = [replace(source, split=split) for split in present]
-        found = [e for each in sources for e in reader(each, problems)]
         remedy = "name the files of the splits with --files, or give one file to have it split"
     else:
-        if path.is_dir() and source.files is None:
-            source = replace(source, files={source.split: [f"**/*{s}" for s in suffixes]})
-        found = [replace(e, split=shares.side(e)) for e in reader(source, problems)]
+        found = [replace(e, split=shares.side(e)) for e in found]
         remedy = "provide more texts, or change --test-share or --seed"
     counts = Counter(e.split for e in found)
     if not found:
@@ -81,96 +84,66 @@ def read(
         )
     if not any(e.schema for e in found):
         raise cli.UserError(f"{path}: no annotation, so no labels; name them with --labels")
-    return found
+    return found, problems
 
 
-@dataclass
-class Registry:
-    """A registry file, changed as text so that its comments and order stay."""
-
-    path: Path
-    text: str
-    rows: list[dict[str, Any]]
-
-    @classmethod
-    def load(cls, path: Path) -> Registry:
-        if not path.exists():
-            return cls(path, HEAD, [])
-        text = files.text(path)
-        return cls(path, text, cls._rows(text, path))
-
-    @staticmethod
-    def _rows(text: str, path: Path) -> list[dict[str, Any]]:
-        try:
-            found = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
-            line = " ".join(str(error).split())
-            raise cli.UserError(f"{path}: no YAML: {line}; correct the file") from None
-        rows = found.get("datasets") if isinstance(found, dict) else None
-        if not isinstance(rows, list) or not all(
-            isinstance(row, dict) and "name" in row and isinstance(row.get("path"), str)
-            for row in rows
-        ):
-            raise cli.UserError(
-                f"{path}: no dataset registry (datasets: a list of rows with name and path); name "
-                "another file"
-            )
-        return rows
-
-    def check(self, name: str, root: Path, force: bool) -> None:
-        """``UserError`` where a row of this name may not be added."""
-        if not force and any(row["name"] == name for row in self.rows):
-            raise cli.UserError(
-                f"{self.path}: the dataset {name!r} is there already; choose another name, or "
-                "replace it with --force"
-            )
-        others = [row for row in self.rows if row["name"] != name]
-        if others and not any((root / row["path"]).exists() for row in others):
-            raise cli.UserError(
-                f"{root / others[0]['path']}: no such data folder (dataset {others[0]['name']} of "
-                f"{self.path}); a registry has one root: name it with --root"
-            )
-
-    def put(self, row: dict[str, Any]) -> None:
-        """Add the row, or put it in the place of the one of its name, and write the file."""
-        line = yaml.safe_dump(
-            row, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True
-        ).strip()
-        lines = self.text.rstrip("\n").split("\n")
-        if row["name"] in [old["name"] for old in self.rows]:
-            rows = [row if old["name"] == row["name"] else old for old in self.rows]
-            for n in [n for n, old in enumerate(lines) if _is_row(old, row["name"])]:
-                lines[n] = lines[n][: lines[n].index("-")] + f"- {line}"
-        else:
-            rows = [*self.rows, row]
-            indent = next((match[1] for match in map(_ROW.match, lines) if match), "  ")
-            lines.append(f"{indent}- {line}")
-        text = "\n".join(lines) + "\n"
-        try:
-            written = self._rows(text, self.path)
-        except cli.UserError:
-            written = []
-        if written != rows:
-            raise cli.UserError(f"{self.path}: cannot be changed here; put in by hand: - {line}")
-        with parquet.replacing(self.path) as part:
-            part.write_text(text, encoding="utf-8", newline="\n")
+def _splits(source: readers.Source, suffixes: Sequence[str]) -> list[str]:
+    """The splits that a folder has files of. ``UserError`` for a file of two."""
+    splits: dict[Path, str] = {}
+    for split in layout.SPLITS:
+        for file in build.split_files(source, suffixes, split):
+            if other := splits.get(file):
+                raise cli.UserError(
+                    f"{file}: is a file of {other} and of {split}; name the files of each with "
+                    "--files"
+                )
+            splits[file] = split
+    return [split for split in layout.SPLITS if split in splits.values()]
 
 
-_ROW = re.compile(r"(\s*)- \S")
+def put(
+    found: Sequence[Example], config: str, folder: Path, registry: RegistryFile, text: str
+) -> None:
+    """Write the data, the config of its run and the registry's new text. Where one of them fails
+    all is left as it was; other files in the folder are left alone anyway."""
+    folders = (folder, *folder.parents, *registry.path.parents)
+    made = [p for p in folders if not os.path.exists(p)]
+    spare: list[Path] = []
+    moved: list[tuple[Path, Path]] = []
 
+    def move(source: Path, target: Path) -> None:
+        for name in FILES:
+            if (source / name).exists():
+                os.replace(source / name, target / name)
+                moved.append((source / name, target / name))
 
-def _is_row(line: str, name: str) -> bool:
-    """Whether one line is the row of this name."""
-    if not line.lstrip().startswith("- {"):
-        return False
     try:
-        rows = yaml.safe_load(line)
-    except yaml.YAMLError:
-        return False
-    return isinstance(rows, list) and isinstance(rows[0], dict) and rows[0].get("name") == name
+        with parquet.replacing(registry.path) as part:
+            part.write_text(text, encoding="utf-8", newline="\n")
+            folder.mkdir(parents=True, exist_ok=True)
+            # beside the data, so that files can be moved, and hidden, so that no reader looks there
+            spare += (Path(tempfile.mkdtemp(prefix=".", dir=folder)) for _ in range(2))
+            old, new = spare
+            layout.write(found, new)
+            (new / CONFIG).write_text(config, encoding="utf-8")
+            move(folder, old)
+            move(new, folder)
+    except BaseException as error:
+        for before, after in reversed(moved):
+            os.replace(after, before)
+        if isinstance(error, OSError):
+            why = f"{folder}: cannot be written: {error.strerror or error}; name another --out"
+            raise cli.UserError(why) from None
+        raise
+    finally:
+        for place in spare:
+            shutil.rmtree(place, ignore_errors=True)
+        for place in made:
+            with suppress(OSError):  # what was written stays
+                place.rmdir()
 
 
-def summary(found: Sequence[Example], problems: readers.Problems) -> list[str]:
+def summary(found: Sequence[Example], problems: Sequence[readers.Problems]) -> list[str]:
     """What was read, for people."""
     lines = []
     for split in layout.SPLITS:
@@ -188,9 +161,11 @@ def summary(found: Sequence[Example], problems: readers.Problems) -> list[str]:
     both = sum(e.text_hash in train for e in found if e.split == "test")
     if both:
         lines.append(f"note  {both} test instances whose text is in the training set too")
+    notes = sum((p.counts for p in problems), Counter[str]())
+    first = {what: p.first[what] for p in reversed(problems) for what in p.counts}
     lines += [
-        f"note  {count} x {what}; the first: {problems.first[what].removesuffix(': ')}"
-        for what, count in sorted(problems.counts.items())
+        f"note  {count} x {what}; the first: {first[what].removesuffix(': ')}"
+        for what, count in sorted(notes.items())
     ]
     return lines
 
@@ -216,22 +191,6 @@ def _name(text: str) -> str:
     return text
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
-    return value
-
-
-def _files(text: str) -> dict[str, list[str]]:
-    value = files.value(text, "--files")
-    if not isinstance(value, dict) or not all(
-        isinstance(v, list) and all(isinstance(name, str) for name in v) for v in value.values()
-    ):
-        raise cli.UserError('--files: must be like {"train": ["a.txt"], "test": ["b.txt"]}')
-    return value
-
-
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--name", required=True, type=_name, help="name in the registry and the tables")
@@ -244,9 +203,11 @@ def parser() -> cli.Parser:
                    "JSON file (default: labels as they are found)")  # fmt: skip
     p.add_argument("--option", nargs="*", default=[], help="name=value, as the format has it")
     p.add_argument("--repair", action="store_true", help="mend or leave out bad records, counted")
+    p.add_argument("--max-bad", type=normalize.share, default=normalize.MAX_BAD,
+                   help="share of bad records that is too much (%(default)s)")  # fmt: skip
     p.add_argument("--held-out", action="store_true", help="never train on it")
-    p.add_argument("--test-share", type=_share, default=Shares.test, help="(%(default)s)")
-    p.add_argument("--dev-share", type=_share, default=Shares.dev, help="(%(default)s)")
+    p.add_argument("--test-share", type=normalize.share, default=Shares.test, help="(%(default)s)")
+    p.add_argument("--dev-share", type=normalize.share, default=Shares.dev, help="(%(default)s)")
     p.add_argument("--seed", type=int, default=Shares.seed, help="of the split (%(default)s)")
     p.add_argument("--out", type=Path, default=Path("data/own"), help="(%(default)s)")
     p.add_argument("--registry", required=True, type=Path, help="YAML file, made if absent")
@@ -260,36 +221,33 @@ def main(argv: list[str] | None = None) -> None:
     root, folder = args.root or args.out, args.out / args.task / args.name
     if args.test_share + args.dev_share > 1:
         raise cli.UserError("--test-share and --dev-share are more than 1 together")
-    registry = Registry.load(args.registry)
+    registry = RegistryFile.load(args.registry)
     registry.check(args.name, root, args.force)
     if folder.exists() and not args.force:
         raise cli.UserError(f"{folder}: is there already; choose another name, or use --force")
     source = readers.Source(
         args.input, args.task, args.name, "all",
-        files=None if args.files is None else _files(args.files),
+        files=None if args.files is None else normalize.named_files(args.files),
         labels=None if args.labels is None else normalize.mapping(args.labels),
         options=normalize.options(args.option),
     )  # fmt: skip
-    problems = readers.Problems(repair=args.repair)
     shares = Shares(args.test_share, args.dev_share, args.seed)
-    found = read(source, args.format, shares, problems)
-    layout.write(found, folder)
+    found, problems = read(source, args.format, shares, args.repair, args.max_bad)
     row = {
         "name": args.name, "task": args.task,
         "path": Path(os.path.relpath(folder, root)).as_posix(), "format": "ie_instructions",
         "held_out": args.held_out, "train": any(e.split == "train" for e in found),
         "evaluate": True, "repair": False,
     }  # fmt: skip
-    registry.put(row)
-    config = folder / "run.yaml"
-    config.write_text(run_config(row, args.registry, root), encoding="utf-8")
+    text = registry.with_row(row)  # before anything is written
+    put(found, run_config(row, args.registry, root), folder, registry, text)
     words = ["snakemake", "evaluation", "--cores", "2", "--configfile", "workflow/demo.yaml"]
     print(*summary(found, problems), sep="\n")
     print(f"{folder} written, {args.name} added to {args.registry}")
-    if not any(row.get("train") and not row.get("held_out") for row in [*registry.rows, row]):
+    if not any(r["train"] and not r["held_out"] for r in (*registry.rows.values(), row)):
         print("note  a run needs a held-in dataset with a training set in the registry as well")
     print("Evaluate it with the embedded model (without workflow/demo.yaml: config.yaml's models):")
-    print("   ", shlex.join([*words, str(config)]))
+    print("   ", shlex.join([*words, str(folder / CONFIG)]))
 
 
 if __name__ == "__main__":

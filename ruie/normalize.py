@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, examples, parquet, readers, schemas
+from ruie import cli, examples, layout, parquet, readers, schemas
 from ruie.readers import files
 
 #: Examples held at once; with ten times as many, normalising took 12 % longer.
@@ -51,7 +51,7 @@ def run(
                 f"dataset out of the registry ({problems.records} records read"
                 + (f"; the first bad one: {problems.first_bad})" if problems.bad else ")")
             )
-        _check_share(problems, source, max_bad)
+        check_share(problems, source, max_bad)
     counts["duplicates"] = counts["instances"] - len(seen)
     counts["records"], counts["records left out"] = problems.records, problems.left_out
     counts["bad records"] = problems.bad
@@ -68,7 +68,8 @@ def run(
     ]
 
 
-def _check_share(problems: readers.Problems, source: readers.Source, max_bad: float) -> None:
+def check_share(problems: readers.Problems, source: readers.Source, max_bad: float) -> None:
+    """``UserError`` where more of the records than ``max_bad`` are bad."""
     if problems.bad and problems.bad / problems.records > max_bad:
         raise cli.UserError(
             f"{source.path}: split {source.split!r}: {problems.bad} of {problems.records} records "
@@ -138,7 +139,7 @@ def parser() -> cli.Parser:
                    help="form of the files (%(default)s)")  # fmt: skip
     p.add_argument("--task", required=True, choices=examples.TASKS)
     p.add_argument("--input", required=True, type=Path, help="folder or file, as the format has it")
-    p.add_argument("--split", required=True, help="train, dev or test")
+    p.add_argument("--split", required=True, choices=layout.SPLITS)
     p.add_argument("--dataset", help="name in ids and tables (default: the input's name)")
     p.add_argument("--files", help="split -> names or globs of its files below the input, as a "
                    "JSON object (default: files whose path names the split)")  # fmt: skip

@@ -1,9 +1,13 @@
-"""Find test instances that also stand in the training data of a run.
+"""Find test instances that also stand in the training sets of a run.
 
 Exact duplicates have the same evened text (``Example.text_hash``). Near-duplicates share most of
 their word n-grams: the Jaccard similarity of the two sets is at least --threshold. Words are runs
 of letters and digits, so that tokenised and plain text are the same; a text of fewer than n words
-is one n-gram. The comparison is exact. Training data is streamed; memory grows with the test sets.
+is one n-gram. The comparison is exact. Training sets are streamed; memory grows with the test sets.
+
+Two uses are kept apart. --trained: what the models learn from (and what the pool offers as well).
+--demonstrations: training sets of held-out datasets, which only stand in the pool: a model that
+answers may be shown such a text with its answer, and none has learnt from it.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,12 +95,28 @@ class TestSet:
 
 
 def run(
-    tests: dict[str, TestSet], training: Iterable[tuple[str, str, str]], n: int, threshold: float
+    tests: dict[str, TestSet],
+    uses: Mapping[str, Iterable[tuple[str, str, str]]],
+    n: int,
+    threshold: float,
 ) -> list[dict[str, Any]]:
-    """OVERLAP rows, test sets in their order; ``training`` yields dataset, id and text."""
+    """OVERLAP rows, test sets and uses in their order; a use yields dataset, id and text."""
     index = Index((t for s in tests.values() for t in s.texts), n, threshold)
+    found = {use: _hits(index, instances) for use, instances in uses.items()}
+    return [
+        row
+        for name, test in tests.items()
+        for use, parts in found.items()
+        for row in _rows(name, test, index, use, parts)
+    ]
+
+
+def _hits(
+    index: Index, instances: Iterable[tuple[str, str, str]]
+) -> list[tuple[str | None, dict[int, Hit]]]:
+    """Number of a text -> its best hit: for all instances (None), then for each dataset."""
     best: dict[str, dict[int, Hit]] = {}
-    for dataset, id, text in training:
+    for dataset, id, text in instances:
         hits = best.setdefault(dataset, {})
         for number, similarity in index.similar(text):
             if similarity > hits.get(number, (0.0, ""))[0]:
@@ -105,25 +125,26 @@ def run(
     for hits in best.values():
         for number, hit in hits.items():
             together[number] = max(together.get(number, (0.0, "")), hit, key=lambda h: h[0])
-    out = []
-    for name, test in tests.items():
-        numbers = [index.numbers[examples.evened(text)] for text in test.texts]
-        parts: list[tuple[str | None, dict[int, Hit]]] = [(None, together), *sorted(best.items())]
-        for source, hits in parts:
-            found = [(i, hits[m]) for i, m in zip(test.ids, numbers, strict=True) if m in hits]
-            exact = sum(similarity == EXACT for _, (similarity, _) in found)
-            if source is not None and not found:
-                continue
-            first = [
-                {"test_id": i, "train_id": other, "similarity": min(similarity, 1.0)}
-                for i, (similarity, other) in found[:EXAMPLES]
-            ]
-            out.append(
-                {"dataset": name, "held_out": test.held_out, "n": len(test.ids),
-                 "trained_on": source, "exact": exact, "near": len(found) - exact,
-                 "examples": first}
-            )  # fmt: skip
-    return out
+    return [(None, together), *sorted(best.items())]
+
+
+def _rows(
+    name: str, test: TestSet, index: Index, use: str, parts: list[tuple[str | None, dict[int, Hit]]]
+) -> Iterator[dict[str, Any]]:
+    numbers = [index.numbers[examples.evened(text)] for text in test.texts]
+    for source, hits in parts:
+        found = [(i, hits[m]) for i, m in zip(test.ids, numbers, strict=True) if m in hits]
+        exact = sum(similarity == EXACT for _, (similarity, _) in found)
+        if source is not None and not found:
+            continue
+        first = [
+            {"test_id": i, "train_id": other, "similarity": min(similarity, 1.0)}
+            for i, (similarity, other) in found[:EXAMPLES]
+        ]
+        yield {
+            "dataset": name, "held_out": test.held_out, "n": len(test.ids), "use": use,
+            "found_in": source, "exact": exact, "near": len(found) - exact, "examples": first,
+        }  # fmt: skip
 
 
 def rows(paths: Iterable[Path]) -> Iterator[tuple[str, str, str]]:
@@ -149,14 +170,14 @@ def read_tests(held_in: list[Path], held_out: list[Path]) -> dict[str, TestSet]:
 
 def render(found: list[dict[str, Any]]) -> str:
     """A Markdown table of OVERLAP rows, the largest overlaps first in each test set's rows."""
-    headers = ["Test set", "", "Instances", "Trained on", "Exact", "Near", "First"]
+    headers = ["Test set", "", "Instances", "Use", "Training set", "Exact", "Near", "First"]
     lines = []
     for r in found:
         pairs = [f"{p['test_id']} = {p['train_id']} ({p['similarity']:.2f})" for p in r["examples"]]
         side = "held out" if r["held_out"] else "held in"
-        of = "all" if r["trained_on"] is None else r["trained_on"]
-        first = pairs[0] if pairs and r["trained_on"] is not None else ""
-        lines.append([r["dataset"], side, r["n"], of, r["exact"], r["near"], first])
+        of = "all" if r["found_in"] is None else r["found_in"]
+        first = pairs[0] if pairs and r["found_in"] is not None else ""
+        lines.append([r["dataset"], side, r["n"], r["use"], of, r["exact"], r["near"], first])
     return markdown.table(headers, lines)
 
 
@@ -171,6 +192,8 @@ def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--trained", required=True, nargs="+", type=Path,
                    help="EXAMPLES tables of all that is trained on")  # fmt: skip
+    p.add_argument("--demonstrations", nargs="*", default=[], type=Path,
+                   help="EXAMPLES tables of training sets that are in the pool alone")  # fmt: skip
     p.add_argument("--held-in", nargs="*", default=[], type=Path, help="EXAMPLES of test sets")
     p.add_argument("--held-out", nargs="*", default=[], type=Path, help="EXAMPLES of test sets")
     p.add_argument("--n", type=cli.positive, default=5, help="words of an n-gram (%(default)s)")
@@ -185,11 +208,14 @@ def main(argv: list[str] | None = None) -> None:
     tests = read_tests(args.held_in, args.held_out)
     if not tests:
         raise cli.UserError("no test set; give --held-in or --held-out")
-    found = run(tests, rows(args.trained), args.n, args.threshold)
+    uses = {"training": rows(args.trained)}
+    if args.demonstrations:
+        uses["demonstrations"] = rows(args.demonstrations)
+    found = run(tests, uses, args.n, args.threshold)
     for row in found:
-        cli.log.info("%s in %s: %d exact, %d near of %d", row["dataset"],
-                     row["trained_on"] or "all training sets", row["exact"], row["near"],
-                     row["n"])  # fmt: skip
+        cli.log.info("%s in %s (%s): %d exact, %d near of %d", row["dataset"],
+                     row["found_in"] or "all training sets", row["use"], row["exact"],
+                     row["near"], row["n"])  # fmt: skip
     parquet.write(found, schemas.OVERLAP, args.out)
 
 

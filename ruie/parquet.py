@@ -23,10 +23,22 @@ ROW_GROUP = 10_000
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside ``path``; on success it takes its place, on failure it is removed."""
+    """Yield an empty file beside ``path``; on success it takes its place, on failure it is removed.
+
+    ``UserError`` where nothing can be written there, before anything is."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise UserError(f"{path}: cannot be written: it is a folder")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(
+            f"{path}: cannot be written: a file is in the place of its folder"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
     try:
         yield part
         os.replace(part, path)

@@ -83,17 +83,19 @@ STATISTICS = pa.schema(
         ("difference", pa.int64()),
     ]
 )
-#: Test instances that also stand in training data. ``n``: instances of the dataset's test set;
-#: ``trained_on``: the dataset whose training set holds them, null for all together (one such row
-#: for each test set, also where nothing was found); ``exact``: instances whose evened text
-#: (``text_hash``) is there; ``near``: others with a near-duplicate there; ``examples``: the first
-#: of both, each with the most similar training instance (Jaccard similarity).
+#: Test instances that also stand in training sets. ``n``: instances of the dataset's test set;
+#: ``use``: of a training set: training, or demonstrations (held out, so in the pool alone);
+#: ``found_in``: the dataset whose training set holds them, null for all of this use together (one
+#: such row for each test set and use, also where nothing was found); ``exact``: instances whose
+#: evened text (``text_hash``) is there; ``near``: others with a near-duplicate there; ``examples``:
+#: the first of both, each with the most similar training instance (Jaccard similarity).
 OVERLAP = pa.schema(
     [
         ("dataset", pa.string()),
         ("held_out", pa.bool_()),
         ("n", pa.int64()),
-        ("trained_on", pa.string()),
+        ("use", pa.string()),
+        ("found_in", pa.string()),
         ("exact", pa.int64()),
         ("near", pa.int64()),
         ("examples", pa.list_(_pair)),

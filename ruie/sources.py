@@ -9,9 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
-
-from ruie import fetch, unpack
+from ruie import fetch, registry, unpack
 from ruie.cli import UserError
 
 #: Folder below the root for what is being fetched, and the records of what came.
@@ -50,19 +48,11 @@ class Dataset:
 
 def read(path: Path) -> list[Dataset]:
     """The registry's datasets. ``UserError`` for one that is no registry or contradicts itself."""
+    rows = registry.load(path).values()
     try:
-        rows = yaml.safe_load(path.read_text(encoding="utf-8"))["datasets"]
         found = [_dataset(row) for row in rows]
-    except (OSError, yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read: {line}") from None
-    except (AttributeError, KeyError, TypeError, ValueError, UserError) as error:
-        raise UserError(
-            f"{path}: not a registry to fetch from ({error}); see "
-            "workflow/schemas/registry.schema.json"
-        ) from None
-    if len({d.name for d in found}) != len(found):
-        raise UserError(f"{path}: a dataset name occurs twice; names must be unique")
+    except (ValueError, UserError) as error:
+        raise UserError(f"{path}: not a registry to fetch from ({error}); mend it") from None
     filled: dict[str, Dataset] = {}
     for d in found:
         other = filled.setdefault(d.into, d) if d.files else d
@@ -81,36 +71,32 @@ def read(path: Path) -> list[Dataset]:
     return found
 
 
-def _dataset(row: Any) -> Dataset:
-    name, path, source = str(row["name"]), str(row["path"]), row.get("source", {})
+def _dataset(row: dict[str, Any]) -> Dataset:
+    name, path, source = row["name"], row["path"], row.get("source", {})
     given = source.get("files", [])
-    if source and bool(given) == ("manual" in source):
-        raise ValueError(f"{name}: a source has either files or manual")
     files = tuple(_file(name, item, source.get("archive")) for item in given)
     if not files:
         return Dataset(name, path, path, (), source.get("licence"), source.get("manual"))
     plain = [file.to for file in files if file.archive == "none"]
     if len(set(plain)) != len(plain) or len({file.url for file in files}) != len(files):
         raise ValueError(f"{name}: two files of one name or address; set `to`")
-    into = _below(str(source.get("into", path)), name)
+    into = _below(source.get("into", path), name)
     if into == "." or not PurePosixPath(_below(path, name)).is_relative_to(into):
         raise ValueError(f"{name}: path must lie in the folder `into`, and that in the root")
     return Dataset(name, _below(path, name), into, files, source.get("licence"), None)
 
 
-def _file(name: str, item: Any, archive: str | None) -> File:
-    url, sha256 = str(item["url"]), item.get("sha256")
+def _file(name: str, item: dict[str, str], archive: str | None) -> File:
+    url, sha256 = item["url"], item.get("sha256")
     fetch.check_url(url)
     last = PurePosixPath(unquote(urlsplit(url).path)).name
     archive = archive or unpack.kind(last)
-    to = _below(str(item.get("to") or ("." if archive != "none" else last)), name)
-    if archive not in ("zip", "tar", "none") or (archive == "none" and to == "."):
+    to = _below(item.get("to") or ("." if archive != "none" else last), name)
+    if archive == "none" and to == ".":
         raise ValueError(f"{name}: {url}: no file name; set `to`")
-    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", str(sha256)):
-        raise ValueError(f"{name}: {sha256} is no sha256")
     # two addresses may end alike
     key = hashlib.sha256(url.encode()).hexdigest()[:8] + "-" + re.sub(r"[^\w.-]", "_", last)[-80:]
-    return File(url, to, str(sha256).lower() if sha256 else None, archive, key)
+    return File(url, to, sha256 and sha256.lower(), archive, key)
 
 
 def _below(path: str, name: str) -> str:

@@ -22,10 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ruie import cli, markdown, parquet, schemas
-from ruie.readers import files
+from ruie import cli, markdown, parquet, registry, schemas
 
 COLUMNS = ["task", "dataset", "split", "text", "schema", "annotations", "event"]
 SPLITS = ("train", "test")
@@ -112,32 +109,10 @@ def numbers(sizes: Sizes, held_out: bool) -> list[tuple[str, int, str]]:
 
 def stated(row: dict[str, Any]) -> dict[str, int | None]:
     """The paper's numbers in a registry row: schema, roles, train and test, where given."""
-    given = row.get("paper")
-    paper = given if isinstance(given, dict) else {"schema": None} if given else {}
-    match = re.fullmatch(r"\s*(\d+)\s*(?:\(\s*(\d+)\s*\))?\s*", str(paper.get("schema", 0)))
-    sizes = {split: paper.get(split) for split in SPLITS}
-    if match is None or any(n is not None and type(n) is not int for n in sizes.values()):
-        raise cli.UserError(
-            f"registry: dataset {row.get('name')!r}: paper must hold schema, as 7 or "
-            '"18(104)", and train and test, as whole numbers or null'
-        )
-    if "schema" not in paper:
-        return {**sizes, "schema": None, "roles": None}
-    roles = int(match[2]) if match[2] else None
-    return {**sizes, "schema": int(match[1]), "roles": roles}
-
-
-def registry(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows of a dataset registry by name."""
-    try:
-        rows = yaml.safe_load(files.text(path))["datasets"]
-        found = {row["name"]: dict(row) for row in rows}
-        if len(found) != len(rows):
-            raise ValueError("a dataset name occurs twice")
-        return found
-    except (yaml.YAMLError, TypeError, KeyError, ValueError, RecursionError) as error:
-        line = " ".join(str(error).split())
-        raise cli.UserError(f"{path}: is no dataset registry ({line}); correct it") from None
+    paper = row.get("paper", {})
+    counts = [int(n) for n in re.findall("[0-9]+", str(paper.get("schema", "")))]  # 7 or "18(104)"
+    types, roles, *_ = [*counts, None, None]
+    return {"schema": types, "roles": roles, **{split: paper.get(split) for split in SPLITS}}
 
 
 def run(sizes: dict[str, Sizes], rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -204,7 +179,7 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    found = run(count(args.data), registry(args.registry))
+    found = run(count(args.data), registry.load(args.registry))
     text = render(found)
     if args.out:
         parquet.write(found, schemas.STATISTICS, args.out)

@@ -16,7 +16,7 @@ from ruie import cli, markdown, overlap, parquet, schemas, statistics
 
 KEY = ("dataset", "task", "split")
 LEFT_OUT = "record left out"
-HEADINGS = {"statistics": "Table 11", "overlap": "Test instances in training data"}
+HEADINGS = {"statistics": "Table 11", "overlap": "Test instances in training sets"}
 
 
 def run(report: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
-import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-import ruie
-from ruie import add_dataset, readers
-from ruie.add_dataset import Registry, Shares
+from ruie import add_dataset, readers, registry
+from ruie.add_dataset import Shares
 from ruie.cli import UserError
 from ruie.examples import TASKS
 
-SCHEMA = Path(ruie.__file__).resolve().parents[1] / "workflow" / "schemas" / "registry.schema.json"
 ROW = {
     "name": "mine", "task": "NER", "path": "NER/mine", "format": "ie_instructions",
     "held_out": False, "train": True, "evaluate": True, "repair": False,
@@ -52,9 +50,7 @@ def texts(folder="data/own/NER/mine"):
 
 
 def rows():
-    found = yaml.safe_load(Path("my.yaml").read_text())
-    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(found)
-    return found["datasets"]
+    return list(registry.load(Path("my.yaml")).values())
 
 
 def test_a_file_is_split_written_and_registered(own, capsys):
@@ -182,6 +178,35 @@ def test_a_bad_record_stops_or_is_repaired(own, capsys):
     assert "note  1 x unreadable record (record left out)" in capsys.readouterr().out
 
 
+def test_too_many_bad_records_are_refused(own):
+    good = Path("own.jsonl").read_text()
+    bad = '\n{"text": "Bob."}'
+    Path("bad.jsonl").write_text(good + bad * 9)
+    # 9 of 80 + 9 records are 10.1 %
+    with pytest.raises(UserError, match=r"9 of 89 records \(10\.1%\) are bad, more than 5\.0%"):
+        add("--repair", input="bad.jsonl")
+    assert not Path("data").exists()
+    add("--repair", "--max-bad", "0.102", input="bad.jsonl")
+    Path("split").mkdir()
+    Path("split/train.jsonl").write_text(good)
+    Path("split/test.jsonl").write_text("\n".join(good.splitlines()[:9]) + bad)
+    # 1 of 90 altogether, but 1 of 10 of the test set
+    with pytest.raises(UserError, match=r"split 'test': 1 of 10 records \(10\.0%\) are bad"):
+        add("--repair", input="split", name="other")
+    add("--repair", "--max-bad", "0.1", input="split", name="other")
+
+
+def test_a_file_of_two_splits_is_refused(own):
+    Path("data/train_test_split").mkdir(parents=True)
+    Path("own.jsonl").rename("data/train_test_split/all.jsonl")
+    with pytest.raises(UserError, match="'train_test_split' names the splits test and train"):
+        add(input="data")
+    files = json.dumps({"train": ["*/*.jsonl"], "test": ["**/all.jsonl"]})
+    with pytest.raises(UserError, match=r"all\.jsonl: is a file of train and of test; name the"):
+        add("--files", files, input="data")
+    assert not Path("data/own").exists()
+
+
 def test_a_name_that_is_there_is_refused(own):
     add()
     with pytest.raises(UserError, match=r"my\.yaml: the dataset 'mine' is there already.*--force"):
@@ -222,7 +247,8 @@ def test_arguments_are_checked(own, words, capsys):
 
 
 def test_a_registry_of_others_keeps_its_text(own):
-    text = '# mine\ndatasets: # here\n- {name: "film", path: "NER/film", task: NER} # old\n'
+    line = yaml.safe_dump(ROW | {"name": "film", "path": "NER/film"}, default_flow_style=True)
+    text = f"# mine\ndatasets: # here\n- {' '.join(line.split())} # old\n"
     Path("my.yaml").write_text(text)
     with pytest.raises(UserError, match=r"data/own/NER/film: no such data folder .* with --root"):
         add()
@@ -230,40 +256,77 @@ def test_a_registry_of_others_keeps_its_text(own):
     add("--root", "demo")
     added = Path("my.yaml").read_text()
     assert added.startswith(text + "- {name: mine, ")
-    assert yaml.safe_load(added)["datasets"][1] == {**ROW, "path": "../data/own/NER/mine"}
+    assert rows()[1] == {**ROW, "path": "../data/own/NER/mine"}
 
 
-def test_a_row_that_cannot_be_put_in_is_said(own):
-    for text in ("datasets: []\n", "datasets:\n- name: mine\n  path: x\n"):
+def everything():
+    """Every file and folder with what it holds."""
+    return {str(p): p.is_file() and p.read_bytes() for p in sorted(Path().rglob("*"))}
+
+
+def test_nothing_is_written_where_the_registry_cannot_be_changed(own):
+    block = yaml.safe_dump({"datasets": [ROW | {"path": "old"}]})
+    for text, says in (
+        ("datasets: []\n", r"my\.yaml:1: datasets: \[\] should be non-empty"),
+        (block, r"my\.yaml: cannot be changed here; put in by hand: - "),
+        ("datasets:\n- {NO: 1}\n", r"my\.yaml:2: the key NO is a truth value"),
+    ):
         Path("my.yaml").write_text(text)
-        with pytest.raises(UserError, match=r"my\.yaml: cannot be changed here; put in by hand: -"):
+        before = everything()
+        with pytest.raises(UserError, match=says):
             add("--force")
-        assert Path("my.yaml").read_text() == text
+        assert everything() == before
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a: [", "[]", "datasets: 5", "datasets: [5]", "datasets:\n- name: x\n", "\x00"]
+    ("words", "says"),
+    [
+        (["--out", "own.jsonl"], r"own\.jsonl/NER/mine: cannot be written: Not a directory"),
+        (["--registry", "own.jsonl/my.yaml"], r"own\.jsonl/my\.yaml: cannot be written: a file is"),
+        (["--registry", "."], r"\.: cannot be read: Is a directory"),
+    ],
 )
+def test_what_cannot_be_written_is_said_and_leaves_nothing(own, words, says):
+    before = everything()
+    with pytest.raises(UserError, match=says) as error:
+        add(*words)
+    assert len(str(error.value).splitlines()) == 1
+    assert everything() == before
+
+
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("broken", ["labels.json", "run.yaml", "my.yaml"])
+def test_a_failure_leaves_all_as_it_was(own, monkeypatch, forced, broken):
+    if forced:
+        add("--dev-share", "0.3")
+        Path("data/own/NER/mine/notes.txt").write_text("mine")
+    before, move = everything(), os.replace
+
+    def full(source, target):
+        if Path(target).name == broken:
+            monkeypatch.setattr(os, "replace", move)  # once: undoing it is not disturbed
+            raise OSError(28, "No space left on device")
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match="data/own/NER/mine: cannot be written: No space left"):
+        add(*["--force"] * forced, "--held-out")
+    assert everything() == before
+    add(*["--force"] * forced, "--held-out")
+    assert rows() == [{**ROW, "held_out": True}]
+    # the dev set of before is gone, what else lay there is not
+    names = {p.name for p in Path("data/own/NER/mine").iterdir()}
+    assert names - {"notes.txt"} == {"labels.json", "run.yaml", "test.json", "train.json"}
+    assert ("notes.txt" in names) == forced
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "[]", "datasets: 5", "datasets: [5]", "\x00"])
 def test_a_file_that_is_no_registry(own, text):
     Path("my.yaml").write_text(text)
-    with pytest.raises(UserError, match=r"my\.yaml: no ") as error:
+    with pytest.raises(UserError, match=r"my\.yaml:") as error:
         add()
     assert len(str(error.value).splitlines()) == 1
-
-
-_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,6}", fullmatch=True)
-
-
-@settings(max_examples=30)
-@given(st.lists(_names, min_size=1, max_size=5))
-def test_rows_are_added_and_replaced(tmp_path_factory, names):
-    path = tmp_path_factory.mktemp("registry") / "my.yaml"
-    for number, name in enumerate(names):
-        registry = Registry.load(path)
-        registry.put({**ROW, "name": name, "path": f"NER/{number}"})
-    found = {row["name"]: row["path"] for row in Registry.load(path).rows}
-    assert found == {name: f"NER/{number}" for number, name in enumerate(names)}
-    assert [row["name"] for row in Registry.load(path).rows] == list(dict.fromkeys(names))
+    assert not Path("data").exists()
 
 
 #: One file of each task in the plainest form.

@@ -80,7 +80,9 @@ class Place:
         rows = []
         for name, given in sources.items():
             path, source = given if isinstance(given, tuple) else (f"NER/{name}", given)
-            rows.append({"name": name, "path": path} | ({"source": source} if source else {}))
+            row = {"name": name, "path": path, "task": "NER", "format": "bio", "held_out": False,
+                   "train": True, "evaluate": True, "repair": False}  # fmt: skip
+            rows.append(row | ({"source": source} if source else {}))
         self.registry.write_text(yaml.safe_dump({"datasets": rows}))
 
     def words(self, *more):

@@ -171,3 +171,11 @@ def test_the_given_name_goes_before_the_folders(tmp_path):
          "--out", str(out)]
     )  # fmt: skip
     assert examples.read(out)[0].id == "mine/test/000000"
+
+
+def test_a_split_of_another_name_is_refused(tmp_path, capsys):
+    command = ["--task", "NER", "--input", str(tmp_path), "--out", str(tmp_path / "o.parquet")]
+    with pytest.raises(SystemExit):
+        normalize.main([*command, "--split", "tset"])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "argument --split: invalid choice: 'tset' (choose from 'train', 'dev', 'test')" in said

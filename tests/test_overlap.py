@@ -22,11 +22,11 @@ def run(tests, training, n=5, threshold=0.8):
         for name, (held_out, texts) in tests.items()
     }
     rows = ((d, f"{d}/train/{i}", t) for d, texts in training.items() for i, t in enumerate(texts))
-    return overlap.run(sets, rows, n, threshold)
+    return overlap.run(sets, {"training": rows}, n, threshold)
 
 
 def counts(found):
-    return {(r["dataset"], r["trained_on"]): (r["n"], r["exact"], r["near"]) for r in found}
+    return {(r["dataset"], r["found_in"]): (r["n"], r["exact"], r["near"]) for r in found}
 
 
 def test_grams():
@@ -46,7 +46,7 @@ def test_exact_and_near_are_counted_apart():
         ("x", "two"): (4, 1, 1),
     }
     assert all(r["held_out"] for r in found)
-    assert [r["trained_on"] for r in found] == [None, "one", "two"]
+    assert [r["found_in"] for r in found] == [None, "one", "two"]
     assert found[0]["examples"] == [
         {"test_id": "x/test/0", "train_id": "one/train/0", "similarity": 1.0},
         {"test_id": "x/test/1", "train_id": "two/train/1", "similarity": pytest.approx(6 / 7)},
@@ -78,6 +78,24 @@ def test_other_spacing_of_punctuation_is_near():
 
 def test_a_test_set_without_overlap_has_its_row():
     assert counts(run({"x": (False, [NINE])}, {"t": ["other words"]})) == {("x", None): (1, 0, 0)}
+
+
+def test_demonstrations_are_counted_apart():
+    """x is held out: its own training set is in the pool, and nothing learns from it."""
+    sets = {"x": TestSet(True, ["x/test/0", "x/test/1"], [NINE, ELEVEN])}
+    uses = {
+        "training": [("a", "a/train/0", NINE)],
+        "demonstrations": [("x", "x/train/0", TEN), ("y", "y/train/0", "nothing like it")],
+    }
+    found = overlap.run(sets, uses, 5, 0.8)
+    # TEN is near both, 5/6 and 6/7; NINE and ELEVEN are not near each other
+    assert [(r["use"], r["found_in"], r["exact"], r["near"]) for r in found] == [
+        ("training", None, 1, 0),
+        ("training", "a", 1, 0),
+        ("demonstrations", None, 0, 2),
+        ("demonstrations", "x", 0, 2),
+    ]
+    assert {e["train_id"] for e in found[2]["examples"]} == {"x/train/0"}
 
 
 def test_repeated_instances_count_each_and_examples_are_few():
@@ -131,8 +149,18 @@ def test_the_command(tmp_path):
     overlap.main([*command, "--threshold", "0.9"])  # 5/6 is no near-duplicate any more
     assert [r["near"] for r in parquet.read(out, schemas.OVERLAP).to_pylist()] == [0] * 4
     text = overlap.render(rows)
-    assert "| a | held in | 1 | b | 1 | 0 | a/0 = b/1 (1.00) |" in text
-    assert "| c | held out | 1 | all | 1 | 0 |  |" in text
+    assert "| a | held in | 1 | training | b | 1 | 0 | a/0 = b/1 (1.00) |" in text
+    assert "| c | held out | 1 | training | all | 1 | 0 |  |" in text
+    pool = put("pool", ("c", NINE), ("d", "other words"))
+    overlap.main([*command, "--demonstrations", pool])
+    rows = parquet.read(out, schemas.OVERLAP).to_pylist()
+    assert [(r["dataset"], r["found_in"], r["exact"], r["near"]) for r in rows
+            if r["use"] == "demonstrations"] == [
+        ("a", None, 0, 1), ("a", "c", 0, 1), ("c", None, 1, 0), ("c", "c", 1, 0),
+    ]  # fmt: skip
+    assert "| c | held out | 1 | demonstrations | c | 1 | 0 | c/0 = c/0 (1.00) |" in (
+        overlap.render(rows)
+    )
 
 
 def test_real_datasets_made_from_the_same_reports(tmp_path, shared):
@@ -146,7 +174,9 @@ def test_real_datasets_made_from_the_same_reports(tmp_path, shared):
             ["--task", task, "--input", str(folder), "--split", split, "--out", str(out)]
         )
     tests = overlap.read_tests([tmp_path / "PHEE.parquet"], [])
-    found = overlap.run(tests, overlap.rows([tmp_path / "ADE_corpus.parquet"]), 5, 0.8)
+    found = overlap.run(
+        tests, {"training": overlap.rows([tmp_path / "ADE_corpus.parquet"])}, 5, 0.8
+    )
     assert counts(found)["PHEE", "ADE_corpus"] == (300, 0, 113)
 
 

@@ -130,6 +130,16 @@ def test_replacing_removes_the_part_when_interrupted(tmp_path):
     assert files(tmp_path / "new") == []
 
 
+def test_replacing_says_what_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    of_file = "a file is in the place of its folder"
+    for place, why in {"file/t": of_file, "file/a/t": of_file, "folder": "it is a folder"}.items():
+        with pytest.raises(UserError, match=f"{place}: cannot be written: {why}"):
+            parquet.write([REWARD], schemas.REWARDS, tmp_path / place)
+    assert files(tmp_path) == ["file", "folder"]
+
+
 def test_replacing_two_processes_write_apart(tmp_path, monkeypatch):
     names = []
     for process in (1, 2):

@@ -1,59 +1,187 @@
-"""The registries as data: closed schema, the paper's 39 datasets, where their originals lie."""
+"""Registry files: what is read, what is refused and where, how one gets another row."""
 
 from __future__ import annotations
 
-import copy
-import fnmatch
-import hashlib
 import json
-import re
-from collections import Counter
-from pathlib import Path, PurePosixPath
+import tempfile
+from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ruie import registry
 from ruie.cli import UserError
-from ruie.readers import FORMATS, Problems, Source, get
+from ruie.readers import FORMATS
+from ruie.registry import RegistryFile
 
-WORKFLOW = Path(__file__).parents[1] / "workflow"
-SCHEMA = json.loads((WORKFLOW / "schemas/registry.schema.json").read_text())
-NAMES = SCHEMA["$defs"]["format"]["enum"]
-REGISTRIES = sorted((WORKFLOW / "datasets").glob("*.yaml"))
-
-
-def rows(name: str) -> list[dict]:
-    return yaml.safe_load((WORKFLOW / f"datasets/{name}.yaml").read_text())["datasets"]
-
-
-PAPER, ORIGINAL = rows("paper"), rows("original")
-BY_NAME = {row["name"]: row for row in PAPER}
+SCHEMA = json.loads(registry.SCHEMA.read_text())
+ROW = {
+    "name": "mine", "task": "NER", "path": "NER/mine", "format": "ie_instructions",
+    "held_out": False, "train": True, "evaluate": True, "repair": False,
+}  # fmt: skip
+LINE = "  - " + yaml.safe_dump(ROW, default_flow_style=True, width=1000).strip()
+PAPER = {"schema": "18(104)", "train": None, "test": 3}
+SOURCE = {"licence": "MIT", "url": "https://a.example", "files": [{"url": "https://a.example/x"}]}
 
 
-def group(row: dict) -> str:
-    """Table 11's task: it counts event detection and argument extraction as one."""
-    return {"EET": "EE", "EEA": "EE"}.get(row["task"], row["task"])
+def written(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
 
 
-def dataset(row: dict) -> tuple[str, str]:
-    """The dataset that a row is of: the two rows of an event dataset are one, and so are CrossNER's
-    five parts. ACE 2005, CASIE and others may serve several tasks; each is a dataset of its own."""
-    name = re.sub("_(ed|eae)$", "", row["name"]) if group(row) == "EE" else row["name"]
-    return group(row), "crossner" if name.startswith("crossner_") else name
+def refused(tmp_path: Path, text: str | bytes) -> str:
+    with pytest.raises(UserError) as error:
+        registry.load(written(tmp_path, text))
+    said = str(error.value)
+    assert len(said.splitlines()) == 1
+    return said.removeprefix(f"{tmp_path}/")
 
 
-def errors(registry: dict) -> list[str]:
-    return [e.message for e in jsonschema.Draft202012Validator(SCHEMA).iter_errors(registry)]
+# Reading
+def test_rows_by_name_in_their_order(tmp_path):
+    rows = [{**ROW, "name": name, "paper": PAPER, "source": SOURCE} for name in ("b", "a", "No")]
+    text = yaml.safe_dump({"datasets": rows})
+    found = registry.load(written(tmp_path, "\ufeff# Zoë\n" + text))
+    assert list(found.items()) == [("b", rows[0]), ("a", rows[1]), ("No", rows[2])]
+
+
+def test_rows_may_share_what_is_the_same(tmp_path):
+    text = f"datasets:\n  - &one {LINE[4:]}\n  - {{<<: *one, name: two, labels: &x {{A: b}}}}\n"
+    text += "  - {<<: *one, name: three, labels: *x}\n"
+    found = registry.load(written(tmp_path, text))
+    labels = {"labels": {"A": "b"}}
+    assert found == {
+        "mine": ROW,
+        "two": ROW | {"name": "two"} | labels,
+        "three": ROW | {"name": "three"} | labels,
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [("NO", "a truth value"), ("on", "a truth value"), ("7", "a number"), ("1.5", "a number"),
+     ("null", "nothing"), ("2020-01-31", "a date"), ("=", "no text")],
+)  # fmt: skip
+def test_a_key_that_is_no_text(tmp_path, key, what):
+    row = LINE.replace("}", ", labels: {PER: person,\n   %s: norway}}")
+    said = refused(tmp_path, f"datasets:\n{row % key}\n")
+    assert said == f'r.yaml:3: the key {key} is {what} to YAML 1.1; put it in quotes: "{key}"'
+    found = registry.load(written(tmp_path, f"datasets:\n{row}\n" % f'"{key}"'))
+    assert found["mine"]["labels"] == {"PER": "person", key: "norway"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("datasets:\n - name: a\n   task: NER\n   name: b\n",
+         "r.yaml:4: the key 'name' stands in line 2 already; take one out"),
+        ("a: 1\ndatasets: []\na: 1\n", "r.yaml:3: the key 'a' stands in line 1 already"),
+        ("a: {<<: {}, <<: {}}", "r.yaml:1: the key '<<' stands in line 1 already"),
+        ("? [a]\n: b", "r.yaml:1: a list or map as a key"),
+        ('datasets:\n- "\\ud800"', r"r.yaml:2: '\ud800' is no text"),
+        ('datasets: [{path: "a\\0"}]', r"r.yaml:1: 'a\x00' is no text"),
+        (f"datasets:\n{LINE}\n{LINE}", "r.yaml:3: the dataset name 'mine' occurs twice"),
+        (f"datasets:\n{LINE}\n{LINE}".replace("mine}", "b}", 1), "r.yaml:3: the dataset name"),
+    ],
+)  # fmt: skip
+def test_what_yaml_would_take_in_silence(tmp_path, text, says):
+    assert refused(tmp_path, text).startswith(says)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"# nothing", b"- 1", b"datasets: 3", b"datasets: []", b"datasets: [1]", b"a: [",
+     b"\xff\xfe\x00", b"[" * 2000, b"d: 2020-99-99", b"a: !!python/name:os.sep x", b"a: *b",
+     b"datasets: &a [*a]", b"a: !!int ''", b"a: !!timestamp x", b"x: \x07", b"a\n---\nb"],
+)  # fmt: skip
+def test_a_file_that_is_no_registry(tmp_path, text):
+    assert refused(tmp_path, text).startswith("r.yaml:")
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    for path in (tmp_path, tmp_path / "none.yaml", Path("a\0b")):
+        with pytest.raises(UserError, match="cannot be read: .*; name the dataset registry"):
+            registry.load(path)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.dates() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*ROW, *PAPER, *SOURCE, "labels", "x"]), inner)
+    ),
+    max_leaves=5,
+)
+
+
+def outcome(text: str | bytes) -> dict[str, dict] | str:
+    """The rows, or the one line that refuses the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return registry.load(written(Path(folder), text))
+        except UserError as error:
+            return str(error).removeprefix(f"{folder}/")
+
+
+@given(st.dictionaries(st.sampled_from([*ROW, "paper", "source", "labels", "files"]), VALUES))
+def test_any_row_is_read_or_refused(change):
+    row = ROW | change
+    found = outcome(yaml.safe_dump({"datasets": [row]}))
+    if isinstance(found, str):
+        assert found.startswith("r.yaml:")
+        assert len(found.splitlines()) == 1
+    else:
+        assert found == {row["name"]: row}
+
+
+GOOD = yaml.safe_dump({"datasets": [ROW | {"paper": PAPER, "source": SOURCE}]}).encode()
+PUT = [b"\n", b"!!set ", b"!!omap ", b"!!float ", b"!!binary ", b"&a ", b"*a", b"<<: *a\n", b"? "]
+
+
+@settings(max_examples=200)
+@given(st.integers(0, len(GOOD)), st.integers(0, 20), st.binary(max_size=4) | st.sampled_from(PUT))
+def test_any_file_is_read_or_refused(at, cut, put):
+    found = outcome(GOOD[:at] + put + GOOD[at + cut :])
+    if isinstance(found, str):
+        assert found.startswith("r.yaml:")
+        assert len(found.splitlines()) == 1
+    else:
+        assert all(row["name"] == name for name, row in found.items())
 
 
 # Schema
-@pytest.mark.parametrize("path", REGISTRIES, ids=lambda path: path.stem)
-def test_registry_fits_the_schema(path):
-    registry = yaml.safe_load(path.read_text())
-    assert errors(registry) == []
-    names = Counter(row["name"] for row in registry["datasets"])
-    assert max(names.values()) == 1
+def test_the_first_fault_is_said_with_its_line(tmp_path):
+    text = f"datasets:\n{LINE}\n" + LINE.replace("mine", "b").replace("NER,", "NERD,")
+    said = refused(tmp_path, text)
+    assert said.startswith("r.yaml:3: datasets.1.task: 'NERD' is not one of ['NER', 'RE', ")
+    assert said.endswith(f"see {registry.SCHEMA}")
+    row = ROW | {"labels": {"PER": 7}}
+    assert "labels.PER: 7 is not of type 'string', 'null' (text may need quotes); see " in refused(
+        tmp_path, yaml.safe_dump({"datasets": [row]})
+    )
+
+
+def test_a_long_value_is_cut_and_a_password_hidden(tmp_path):
+    row = ROW | {"source": SOURCE | {"url": "https://me:secret@a.example/" + "x" * 500}}
+    said = refused(tmp_path, yaml.safe_dump({"datasets": [row]}))
+    assert "https://…@a.example/xxx" in said
+    assert "secret" not in said
+    assert len(said) < 500
+
+
+def test_check_names_what_is_checked(tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text('{"properties": {"steps": {"type": "integer"}}}')
+    registry.check({"steps": 3}, path, "config")
+    for value in (3.0, True, "3"):
+        with pytest.raises(
+            UserError, match=r"config: steps: .* is not of type 'integer'; see .*s\."
+        ):
+            registry.check({"steps": value}, path, "config")
 
 
 def objects(schema: object) -> list[dict]:
@@ -79,239 +207,76 @@ def test_schema_is_closed_at_every_level():
     ("change", "says"),
     [
         ({"source": {"licence": "MIT", "url": "https://a.b"}}, "not valid under any"),
-        ({"source": BY_NAME["anatem"]["source"] | {"manual": "ask"}}, "valid under each"),
+        ({"source": SOURCE | {"manual": "ask"}}, "valid under each"),
         ({"source": {"licence": "MIT", "url": "a.b", "manual": "ask"}}, "does not match"),
         ({"source": {"url": "https://a.b", "manual": "ask"}}, "'licence' is a required"),
-        ({"source": PAPER[0]["source"] | {"archive": "zip"}}, "dependency"),
+        ({"source": {"licence": "MIT", "url": "https://a.b", "manual": "x", "archive": "zip"}},
+         "dependency"),
         ({"files": {"all": ["x"]}}, "is not one of"),
         ({"files": {"train": []}}, "non-empty"),
         ({"labels": {"a": 1}}, "not of type"),
         ({"options": {"tag": 2}}, "not of type"),
         ({"form": "conll"}, "is not one of"),
         ({"licence": "MIT"}, "unexpected"),
+        ({"name": "a b"}, "does not match"),
+        ({"name": "a\n"}, "does not match"),
+        ({"name": "average"}, "should not be valid"),
+        *[({"paper": PAPER | {"schema": bad}}, "does not match|not of type|minimum")
+          for bad in ("18(104", "many", "-1", -1, None, 1.5, 7.0, "18(104)x", "18\n")],
+        *[({"paper": PAPER | {"test": bad}}, "not of type|minimum")
+          for bad in ("9", True, 1.0, -1)],
+        *[({"source": SOURCE | {"files": [{"url": "https://a.b/c"} | bad]}}, "")
+          for bad in ({"to": "/etc/x"}, {"to": "../x"}, {"to": "a/../../x"}, {"sha256": "12"},
+                      {"url": "file:///x"}, {"url": "https://a.b/c d"}, {"url": "https://a.b/c\n"},
+                      {"md5": "x"})],
     ],
-)
-def test_schema_refuses(change, says):
-    row = {k: v for k, v in PAPER[0].items() if k != "source"}
-    assert errors({"datasets": [row]}) == []
-    found = errors({"datasets": [{**row, **change}]})
-    assert found
-    assert re.search(says, " ".join(found))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"to": "/etc/x"},
-        {"to": "../x"},
-        {"to": "a/../../x"},
-        {"sha256": "12"},
-        {"url": "file:///x"},
-        {"url": "https://a.b/c d"},
-        {"md5": "x"},
-    ],
-)
-def test_schema_refuses_a_file(change):
-    row = copy.deepcopy(BY_NAME["anatem"])
-    row["source"]["files"][0] |= change
-    assert len(errors({"datasets": [row]})) == 1
+)  # fmt: skip
+def test_schema_refuses(tmp_path, change, says):
+    said = refused(tmp_path, yaml.safe_dump({"datasets": [ROW | change]}))
+    [key] = change
+    assert said.startswith("r.yaml:")
+    assert f": datasets.0.{key}" in said or "'licence' was unexpected" in said
+    assert any(part in said for part in says.split("|"))
 
 
 def test_every_format_may_be_written_in_a_registry():
-    assert set(FORMATS) == set(NAMES)
-    assert len(set(NAMES)) == len(NAMES)
-
-
-# The paper
-def test_counts_are_the_papers():
-    # Table 11 has 19 + 5 + 2 NER lines, 8 + 2 RE lines and 4 + 3 EE lines: 43; CrossNER's five are
-    # one dataset: 39. Six of the seven EE datasets have arguments and so a second row: 43 + 6 = 49.
-    assert len(PAPER) == 49
-    assert Counter(row["task"] for row in PAPER) == {"NER": 26, "RE": 10, "EET": 7, "EEA": 6}
-    sets = {dataset(row): row["held_out"] for row in PAPER}
-    assert len(sets) == 39
-    assert Counter((task, held_out) for (task, _), held_out in sets.items()) == {
-        ("NER", False): 19,
-        ("NER", True): 3,  # CrossNER, MIT Movie, MIT Restaurant
-        ("RE", False): 8,
-        ("RE", True): 2,
-        ("EE", False): 4,
-        ("EE", True): 3,
-    }
-    # section 4.1: 31 held-in, 8 held-out
-    assert (19 + 8 + 4, 3 + 2 + 3) == (31, 8)
-    # appendix A: 22 NER, 10 RE, and 7 for events
-    assert Counter(task for task, _ in sets) == {"NER": 22, "RE": 10, "EE": 7}
-
-
-def test_rows_of_one_dataset_agree():
-    for row in PAPER:
-        other = next(r for r in PAPER if dataset(r) == dataset(row))
-        assert row["held_out"] == other["held_out"]
-        if row["task"] == "EEA":
-            pair = BY_NAME[row["name"].replace("_eae", "_ed")]
-            assert (row["paper"], row["source"]) == (pair["paper"], pair["source"])
-            assert PurePosixPath(row["path"]).name == PurePosixPath(pair["path"]).name
-    alone = [r["name"] for r in PAPER if r["task"] == "EET"]
-    alone = [n for n in alone if n.replace("_ed", "_eae") not in BY_NAME]
-    assert alone == ["genia_event_ed"]
-    assert BY_NAME["genia_event_ed"]["paper"]["schema"] == "5(0)"  # no roles, no EEA row
-
-
-def test_roles_are_the_papers():
-    # Table 11 ticks Evaluation for all and Training for the held-in; section 4.1 takes the training
-    # sets of both for the pool, which is what `train` says
-    assert all(row["evaluate"] and row["train"] for row in PAPER)
-    assert all((row["paper"]["train"] is None) == row["held_out"] for row in PAPER)
-
-
-def test_table_11_word_for_word(shared):
-    text = (shared / "paper" / "ruie.txt").read_text(encoding="utf-8")
-    table = text[text.index("Task Dataset #Schema") : text.index("Table 11:")]
-    line = re.compile(r"^(.+?)(†?) (\d+(?:\(\d+\))?) (\d+|-) (\d+)$", re.M)
-    ticks = [part.count("√") for part in line.split(table)[6::6]]
-    found = [
-        (bool(dagger), schema, None if train == "-" else int(train), int(test))
-        for _, dagger, schema, train, test in line.findall(table)
-    ]
-    mine = [row for row in PAPER if row["task"] != "EEA"]
-    assert len(found) == len(ticks) == len(mine) == 43
-    for row, (held_out, *counts), tick in zip(mine, found, ticks, strict=True):
-        paper = row["paper"]
-        assert (row["held_out"], str(paper["schema"]), paper["train"], paper["test"]) == (
-            held_out,
-            *counts,
-        ), row["name"]
-        assert tick == (1 if held_out else 2), row["name"]
-
-
-def test_held_in_and_held_out_are_disjoint():
-    inside, outside = ([r for r in PAPER if r["held_out"] == held] for held in (False, True))
-    assert len(inside) + len(outside) == 49
-    for of in (dataset, lambda r: r["name"].casefold(), lambda r: r["path"].casefold()):
-        assert not {of(r) for r in inside} & {of(r) for r in outside}
-    paths = [PurePosixPath(row["path"]) for row in PAPER]
-    assert len(set(paths)) == 49
-    # nor does one folder lie in another, whose files it would read
-    assert not [p for p in paths if set(p.parents) & set(paths)]
-
-
-# Sources
-@pytest.mark.parametrize("row", PAPER, ids=lambda row: row["name"])
-def test_source(row):
-    source = row["source"]
-    assert source["licence"].strip()
-    assert source["url"].startswith("http")
-    assert ("files" in source) != ("manual" in source)
-    assert row["format"] in NAMES
-    if "form" in row:
-        assert row["form"] in NAMES
-    else:
-        said = source.get("manual", "") + row.get("note", "")
-        assert re.search("(?i)no +format +reads|as bio", said)
-    places = [file.get("to", PurePosixPath(file["url"]).name) for file in source.get("files", ())]
-    assert len(set(places)) == len(places)
-    for file in source.get("files", ()):
-        if "githubusercontent" in file["url"] or "/archive/" in file["url"]:
-            # a commit, not a branch that moves
-            assert re.search(r"/[0-9a-f]{40}[/.]", file["url"])
-
-
-def test_checksums_are_those_of_the_files_at_hand(shared):
-    at_hand = {}
-    for listing in sorted((shared / "data" / "raw").glob("*/SOURCE.txt")):
-        repository = commit = ""
-        for line in listing.read_text(encoding="utf-8").splitlines():
-            if line.startswith("repository: "):
-                repository = line.removeprefix("repository: https://github.com/")
-            elif line.startswith("commit: "):
-                commit = line.removeprefix("commit: ")
-            elif found := re.match(r"  (.+?)  <-  (.+?)  \(", line):
-                url = f"https://raw.githubusercontent.com/{repository}/{commit}/{found[2]}"
-                at_hand[url] = listing.parent / found[1]
-    checked = 0
-    for row in PAPER:
-        for file in row["source"].get("files", ()):
-            if "sha256" in file:
-                data = at_hand[file["url"]].read_bytes()
-                assert hashlib.sha256(data).hexdigest() == file["sha256"], file["url"]
-                checked += 1
-    # 3 CrossNER, 2 Broad Tweet, 3 CoNLL04, GENIA's and SciERC's types, twice (ED, EAE) RAMS'
-    # types and 3 of WikiEvents: 3 + 2 + 3 + 1 + 1 + 2 * (1 + 3)
-    assert checked == 18
-
-
-# Originals
-def test_originals_are_the_rows_with_files_and_a_format():
-    expected = [r["name"] for r in PAPER if "form" in r and "files" in r["source"]]
-    assert [row["name"] for row in ORIGINAL] == expected
-    for row in ORIGINAL:
-        paper = BY_NAME[row["name"]]
-        assert row["format"] == paper["form"]
-        for key in ("task", "path", "held_out", "evaluate"):
-            assert row[key] == paper[key], row["name"]
-        # train: false only where no training file is known
-        assert row["train"] == ("train" in row["files"])
-
-
-@pytest.mark.parametrize("row", ORIGINAL, ids=lambda row: row["name"])
-def test_files_of_an_original_are_fetched(row):
-    files = BY_NAME[row["name"]]["source"]["files"]
-    places = [file["to"] for file in files if "to" in file]
-    archives = [file for file in files if "to" not in file]
-    globs = [glob for split in row["files"].values() for glob in split]
-    assert "test" in row["files"]
-    assert len(set(globs)) == len(globs)  # no file in two splits
-    for glob in globs:
-        assert fnmatch.filter(places, glob) or (archives and "/" in glob)
-    for option in ("ontology", "names"):
-        assert row.get("options", {}).get(option) in (None, *places)
-
-
-@pytest.mark.parametrize(
-    "row", [row for row in ORIGINAL if "labels" in row], ids=lambda row: row["name"]
-)
-def test_renamed_labels_are_as_many_as_the_paper_counts(row):
-    names = [name for name in row["labels"].values() if name is not None]
+    names = SCHEMA["$defs"]["format"]["enum"]
+    assert set(FORMATS) == set(names)
     assert len(set(names)) == len(names)
-    schema = str(BY_NAME[row["name"]]["paper"]["schema"])
-    assert len(names) == int(schema.split("(")[0])
 
 
-#: Rows whose files are in no archive: the folder that holds these files' heads, their names there.
-HEADS = {
-    "broad_tweet": ("Broad_Tweet_Corpus", "{}"),
-    "wikiann_en": ("WikiANN_en", "data__wikiann__en__{}"),
-    "anatem": ("AnatEM", "data__AnatEM-IOB__{}"),
-    "bc5cdr": ("bc5cdr", "data__BC5CDR-IOB__{}"),
-    "genia_ner": ("GENIA_NER", "{}"),
-    "harveyner": ("HarveyNER", "data__tweets__tweets.{}"),
-    "crossner_ai": ("CrossNER_ai", "{}"),
-    "ade": ("ADE_corpus", "{}"),
-    "conll04": ("conll04", "{}"),
-    "kbp37": ("kbp37", "{}"),
-    "scierc": ("SciERC", "{}"),
-    "semeval_re": ("semval-RE", "{}"),
-}
+# Another row
+def put(path: Path, row: dict) -> None:
+    path.write_text(RegistryFile.load(path).with_row(row), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_an_original_is_read_with_the_papers_schema(name, shared, tmp_path):
-    row = next(row for row in ORIGINAL if row["name"] == name)
-    folder, spelling = HEADS[name]
-    for file in BY_NAME[name]["source"]["files"]:
-        at_hand = spelling.format(PurePosixPath(file["url"]).name.removeprefix("tweets."))
-        (tmp_path / file["to"]).symlink_to(shared / "data" / "raw" / folder / at_hand)
-    labels, options = row.get("labels"), row.get("options", {})
-    for split in row["files"]:
-        problems = Problems(repair=True)
-        source = Source(tmp_path, row["task"], name, split, row["files"], labels, options)
-        try:
-            found = list(get(row["format"])(source, problems))
-        except UserError as error:
-            pytest.fail(str(error))
-        # at least 100 records (CrossNER trains on so many), few of them cut or faulty
-        assert len(found) >= 100
-        assert sum(len(example.annotations) for example in found) > 100
-        assert len(found[0].schema) == BY_NAME[name]["paper"]["schema"]
-        assert not [what for what in problems.counts if "unknown label" in what]
+def test_a_registry_keeps_its_text(tmp_path):
+    text = f"# mine\ndatasets: # here\n- {LINE[4:].replace('mine', 'film')} # old\n"
+    path = written(tmp_path, text)
+    put(path, ROW)
+    assert path.read_text().startswith(text + "- {name: mine, ")
+    assert list(registry.load(path)) == ["film", "mine"]
+
+
+def test_a_row_that_cannot_be_put_in_is_said(tmp_path):
+    block = yaml.safe_dump({"datasets": [ROW]})
+    for text in (block, f"datasets: [{LINE[4:]}]\n"):
+        file = RegistryFile.load(written(tmp_path, text))
+        for row in (ROW | {"path": "x"}, *([ROW | {"name": "b"}] * text.startswith("datasets: ["))):
+            with pytest.raises(UserError, match=r"r\.yaml: cannot be changed here; .* by hand: - "):
+                file.with_row(row)
+
+
+_names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,6}", fullmatch=True)
+
+
+@settings(max_examples=30)
+@given(st.lists(_names.filter(lambda name: name != "average"), min_size=1, max_size=5))
+def test_rows_are_added_and_replaced(names):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "my.yaml")
+        for number, name in enumerate(names):
+            put(path, {**ROW, "name": name, "path": f"NER/{number}"})
+        found = {name: row["path"] for name, row in registry.load(path).items()}
+    assert found == {name: f"NER/{number}" for number, name in enumerate(names)}
+    assert list(found) == list(dict.fromkeys(names))

@@ -138,8 +138,8 @@ def test_the_command(tmp_path, capsys):
     numbers = {"dataset": "people", "task": "NER", "held_out": False, "what": "labels", "ours": 2,
                "paper": 3, "difference": -1}  # fmt: skip
     parquet.write([numbers], schemas.STATISTICS, tmp_path / "s.parquet")
-    leak = {"dataset": "people", "held_out": True, "n": 8, "trained_on": None, "exact": 1,
-            "near": 2, "examples": []}  # fmt: skip
+    leak = {"dataset": "people", "held_out": True, "n": 8, "use": "training",
+            "found_in": None, "exact": 1, "near": 2, "examples": []}  # fmt: skip
     parquet.write([leak], schemas.OVERLAP, tmp_path / "l.parquet")
     out, page = tmp_path / "v.parquet", tmp_path / "v.md"
     validation.main(
@@ -149,6 +149,6 @@ def test_the_command(tmp_path, capsys):
     assert parquet.read(out, schemas.VALIDATION)["dataset"].to_pylist() == ["people", "more"]
     text = page.read_text()
     assert "| NER | people | 2 | 3 | – | – | – | – | – | – |" in text
-    assert "| people | held out | 8 | all | 1 | 2 |  |" in text
+    assert "| people | held out | 8 | training | all | 1 | 2 |  |" in text
     validation.main(["--reports", str(reports[0])])
     assert capsys.readouterr().out.startswith("# Data of the run\n\n1 splits: 10 records read")

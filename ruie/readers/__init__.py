@@ -6,6 +6,8 @@ sentence by sentence, unchecked. Everything else is the same for all formats
 and stands in ``ruie.readers.build``: which files make a split, label names and the schema, offsets,
 ids, and the counting of what was mended or left out. A format that keeps its label set beside its
 data reads it in ``schema(source)``, and names the file in ``LABELS`` where it is always the same.
+Globs of what else it reads, where that is there, stand in ``BESIDE``: the workflow reads again what
+changes there.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ SPLIT_NAMES = {
 def split_files(source: Source, suffixes: Sequence[str], split: str) -> list[Path]:
     """The files of a split, sorted: the path itself where it is a file; what ``source.files``
     names; else ``{split}.json`` or so; else all files of the format with the split's name as a word
-    of their path. Empty for none."""
+    of their own name, or of a folder's where that says nothing. Empty for none. ``UserError`` for
+    a name of two splits."""
     if source.path.is_file():
         return [source.path]
     if not source.path.is_dir():
@@ -43,18 +44,29 @@ def split_files(source: Source, suffixes: Sequence[str], split: str) -> list[Pat
     plain = [source.path / f"{split}{suffix}" for suffix in suffixes]
     if found := [p for p in plain if p.is_file()]:
         return found
-    names = SPLIT_NAMES.get(split, {split})
-    return sorted(
-        p
-        for p in source.path.rglob("*")
-        if p.suffix.lower() in suffixes
-        and not any(
-            part.startswith(".") or part == "__MACOSX" for part in p.relative_to(source.path).parts
-        )
-        and names
-        & set(re.split(r"[\W_]+", str(p.relative_to(source.path).with_suffix("")).lower()))
-        and p.is_file()
-    )
+    names = {**SPLIT_NAMES, split: SPLIT_NAMES.get(split, {split})}
+    found = []
+    for path in sorted(source.path.rglob("*")):
+        inner = path.relative_to(source.path)
+        if (
+            path.suffix.lower() not in suffixes
+            or any(part.startswith(".") or part == "__MACOSX" for part in inner.parts)
+            or not path.is_file()
+        ):
+            continue
+        # the file's own name decides; where it names no split, the nearest folder that does
+        for part in (inner.stem, *inner.parts[-2::-1]):
+            words = set(re.split(r"[\W_]+", part.lower()))
+            splits = sorted(name for name in names if names[name] & words)
+            if len(splits) > 1 and split in splits:
+                raise UserError(
+                    f"{path}: {part!r} names the splits {' and '.join(splits)}; name the files of "
+                    "each split with `files` in the registry, or --files by hand"
+                )
+            if splits:
+                found += [path] if split in splits else []
+                break
+    return found
 
 
 def examples(form: Format, source: Source, problems: Problems) -> Iterator[Example]:

@@ -25,6 +25,7 @@ from ruie.readers.documents import (
 SUFFIXES = (".json",)
 TASKS = ("EET", "EEA")
 OPTIONS = {"unit": sentences.UNITS}
+BESIDE = ("**/source/*.txt",)
 #: Names that their capitals and hyphens do not tell apart.
 WORDS = {"databreach": "data breach", "cve": "common vulnerabilities and exposures"}
 MOVED = "offsets wrong by one or two: mended"

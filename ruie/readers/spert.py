@@ -18,12 +18,13 @@ from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files, toke
 SUFFIXES = (".json",)
 TASKS = ("NER", "RE")
 OPTIONS = {"join": ()}
+BESIDE = ("*types.json",)
 
 
 def schema(source: Source) -> Schema | None:
     """What the one file of types says; None without it, or with several."""
     folder = source.path if source.path.is_dir() else source.path.parent
-    found = sorted(folder.glob("*types.json"))
+    found = sorted(folder.glob(BESIDE[0]))
     if len(found) != 1:
         return None
     types = files.document(found[0])

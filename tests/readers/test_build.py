@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ruie.cli import UserError
-from ruie.readers import Problems, Source, get
+from ruie.readers import Problems, Source, build, get
 
 TEST = "Ann PER\nleft O\n\nNobody O\ncame O\n\nOslo LOC\n"
 TRAIN = "Acme ORG\n"
@@ -33,6 +33,39 @@ def test_files_by_their_names_and_the_schema_of_all_splits(folder):
     assert [e.text for e in found] == ["Ann left", "Nobody came", "Oslo"]
     # other.bio is no split; train's label is in the schema though test has none
     assert found[0].schema == ("LOC", "ORG", "PER")
+
+
+@pytest.mark.parametrize(
+    ("place", "split"),
+    [
+        ("train_test_split/my-test.bio", "test"),  # the file's own name decides
+        ("train/test/a.bio", "test"),  # else the nearest folder that names one
+        ("test/part 1/a.bio", "test"),
+        ("test/my-train.bio", "train"),
+        ("train_test_split/dev/a.bio", "dev"),
+        ("test/my.train.bio", "train"),
+        ("contest/a.bio", None),  # a word, not a part of one
+    ],
+)
+def test_the_name_decides_before_the_folder(tmp_path, place, split):
+    path = tmp_path / "train_dev" / place  # what lies above does not count
+    path.parent.mkdir(parents=True)
+    path.write_text(TRAIN)
+    source = Source(tmp_path / "train_dev", "NER", "d", "test")
+    found = {s: build.split_files(source, (".bio",), s) for s in build.SPLIT_NAMES}
+    assert found == {s: [path] * (s == split) for s in build.SPLIT_NAMES}
+
+
+@pytest.mark.parametrize("place", ["my-train-test.bio", "train_test_split/a.bio"])
+def test_a_name_of_two_splits_is_of_none(tmp_path, place):
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(TRAIN)
+    with pytest.raises(UserError, match=r"names the splits test and train; .* with `files` in"):
+        read(tmp_path)
+    assert build.split_files(Source(tmp_path, "NER", "d", "dev"), (".bio",), "dev") == []
+    found, _ = read(tmp_path, files={"test": [place]})
+    assert [e.text for e in found] == ["Acme"]
 
 
 def test_files_may_be_named(folder):

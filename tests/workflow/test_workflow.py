@@ -28,8 +28,8 @@ OVERRIDES = {
     "run": "tiny",
     "datasets": {"root": "data", "include": DATASETS},
     "models": {
-        "tiny-lm": {"path": "tiny-lm", "dtype": "float32"},
-        "tiny-encoder": {"path": "tiny-encoder"},
+        "tiny-lm": {"path": "tiny lm", "dtype": "float32"},
+        "tiny-encoder": {"path": "tiny encoder"},
     },
     "candidates": {"queries_per_dataset": 4, "k": 6},
     "scoring": {"llm": "tiny-lm", "shards": 2},
@@ -69,8 +69,8 @@ class Project:
         for name in DATASETS:
             source = next((ROOT / "workflow/datasets/demo").glob(f"*/{name}"))
             shutil.copytree(source, folder / "data" / source.parent.name / name)
-        causal(folder / "tiny-lm", "llama")
-        encoder(folder / "tiny-encoder")
+        causal(folder / "tiny lm", "llama")  # a space, which must not break a command
+        encoder(folder / "tiny encoder")
 
     def snakemake(self, *arguments: str, changes: dict | None = None, fails: bool = False) -> str:
         """Run Snakemake under the overrides and ``changes``; what it printed."""
@@ -255,8 +255,9 @@ def test_config_faults_are_one_line(project: Project, changes: dict, says: str) 
         ({"files": {"test": ["test.json"]}}, r"no file of split 'train'"),
         (
             {"files": {"train": ["t*.json"], "test": ["test.json"]}},
-            r"test\.json: is training and test file of dataset film",
+            r"dataset film: \S*test\.json: is training and test file",
         ),
+        ({"repair": "no"}, r"odd\.yaml:\d+: datasets\.3\.repair: 'no' is not of type 'boolean'"),
         ({"files": {"train": ["/etc/passwd"], "test": ["test.json"]}}, r"must be a name or glob"),
     ],
 )

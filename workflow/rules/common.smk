@@ -7,10 +7,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import jsonschema
-import yaml
 from snakemake.exceptions import WorkflowError
 
+from ruie import registry
 from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
@@ -23,20 +22,16 @@ shell.prefix(
 )
 
 
-def check(data, schema, name):
-    """One line for the first place where the data departs from its (closed) schema."""
-    rules = json.loads(Path(workflow.basedir, "workflow/schemas", schema).read_text())
-    error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(rules).iter_errors(data)
-    )
-    if error is not None:
-        where = ".".join(str(part) for part in error.absolute_path) or "top level"
-        raise WorkflowError(
-            f"{name}: {where}: {error.message}; see workflow/schemas/{schema}"
-        )
+def in_one_line(where, call, *given):
+    """What a call returns; a fault that the user can mend is shown as Snakemake's own are."""
+    try:
+        return call(*given)
+    except UserError as error:
+        raise WorkflowError(f"{where}{error}") from None
 
 
-check(config, "config.schema.json", "config")
+SCHEMA = Path(workflow.basedir, "workflow/schemas/config.schema.json")
+in_one_line("", registry.check, config, SCHEMA, "config")
 RUN = f"results/{config['run']}"
 SYSTEMS = config["systems"]
 MODELS = config["models"]
@@ -47,18 +42,7 @@ DOWNLOADING = "download" in sys.argv[1:]
 
 def load_registry(path):
     """The datasets of the run, by name, each with its place on disk."""
-    try:
-        rows = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise WorkflowError(
-            f"datasets.registry {path}: cannot be read: {error}"
-        ) from None
-    check(rows, "registry.schema.json", path)
-    named = {row["name"]: row for row in rows["datasets"]}
-    if len(named) != len(rows["datasets"]):
-        raise WorkflowError(
-            f"{path}: a dataset name occurs twice; names must be unique"
-        )
+    named = in_one_line("datasets.registry ", registry.load, Path(path))
     chosen = config["datasets"]["include"] or list(named)
     unknown = sorted(set(chosen) - set(named))
     if unknown:
@@ -102,25 +86,28 @@ def reading(dataset, split):
 
 def source_files(dataset, split):
     """The files that normalising a split reads: its own, what lies beside them under the same name
-    (stand-off), those that its label set is in, and those that an option names."""
+    (stand-off), those that its label set is in, and those that an option or the format names.
+    """
     row = DATASETS[dataset]
     form, source = reading(dataset, split)
     found = split_files(source, form.SUFFIXES, split)
     if not found:
-        raise WorkflowError(
-            f"{source.path}: no file of split {split!r} (dataset {dataset}); provide it, name it "
-            f"under `files`, or say in {config['datasets']['registry']} that there is none"
+        raise UserError(
+            f"{source.path}: no file of split {split!r}; provide it, name it under `files`, or say "
+            f"in {config['datasets']['registry']} that there is none"
         )
+    root = source.path if source.path.is_dir() else source.path.parent
     named = [getattr(form, "LABELS", None)]
     named += [source.options.get(option) for option in ("ontology", "names")]
-    beside = [source.path / name for name in named if name]
+    beside = [root / name for name in named if name]
     for path in beside:
         if not path.is_file():
-            raise WorkflowError(f"{path}: no such file (dataset {dataset}); provide it")
+            raise UserError(f"{path}: no such file; provide it")
     if not hasattr(form, "LABELS") and ("labels" not in row or row["task"] == "EEA"):
         found += [f for s in SPLIT_NAMES for f in split_files(source, form.SUFFIXES, s)]
     if source.path.is_dir():
         found += [f for p in found for f in p.parent.glob(f"{glob.escape(p.stem)}.*")]
+    beside += [f for pattern in getattr(form, "BESIDE", ()) for f in root.glob(pattern)]
     return sorted({str(f) for f in found + beside})
 
 
@@ -128,27 +115,23 @@ def check_reading(dataset):
     """A task, option or file that cannot be read, and a file in two splits, before the plan."""
     row = DATASETS[dataset]
     splits = ["test"] * row["evaluate"] + ["train"] * row["train"]
-    try:
-        check_source(*reading(dataset, splits[0] if splits else "test"))
-        for split in splits:
-            source_files(dataset, split)
-        own = [
-            split_files(source, form.SUFFIXES, split)
-            for split in splits
-            for form, source in [reading(dataset, split)]
-        ]
-    except UserError as error:
-        raise WorkflowError(f"dataset {dataset}: {error}") from None
-    if len(own) == 2 and set(own[0]) & set(own[1]):
-        raise WorkflowError(
-            f"{min(set(own[0]) & set(own[1]))}: is training and test file of dataset {dataset}; "
-            "name the files of each split under `files` in the registry"
-        )
+    check_source(*reading(dataset, splits[0] if splits else "test"))
+    seen = set()
+    for split in splits:
+        source_files(dataset, split)
+        form, source = reading(dataset, split)
+        own = set(split_files(source, form.SUFFIXES, split))
+        if own & seen:
+            raise UserError(
+                f"{min(own & seen)}: is training and test file; name the files of each split under "
+                "`files` in the registry"
+            )
+        seen |= own
 
 
 if not DOWNLOADING:
     for _name in DATASETS:
-        check_reading(_name)
+        in_one_line(f"dataset {_name}: ", check_reading, _name)
 
 POOL = [name for name, row in DATASETS.items() if row["train"]]
 TRAINING = [name for name in POOL if not DATASETS[name]["held_out"]]

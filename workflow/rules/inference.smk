@@ -25,7 +25,7 @@ rule infer:
         flags=generation,
     shell:
         "python -m ruie.infer --demonstrations {input.demonstrations} --queries {input.queries}"
-        " --pool {input.pool} --model {input.model} {params.flags} --out {output} > {log} 2>&1"
+        " --pool {input.pool} --model {input.model:q} {params.flags} --out {output} > {log} 2>&1"
 
 
 rule infer_zero_shot:
@@ -48,5 +48,5 @@ rule infer_zero_shot:
     params:
         flags=generation,
     shell:
-        "python -m ruie.infer --queries {input.queries} --model {input.model} {params.flags}"
+        "python -m ruie.infer --queries {input.queries} --model {input.model:q} {params.flags}"
         " --out {output} > {log} 2>&1"

@@ -22,7 +22,7 @@ rule encode:
             **texts(w.system, "demonstration"),
         ),
     shell:
-        "python -m ruie.encode --pool {input.pool} --model {input.model} {params.flags}"
+        "python -m ruie.encode --pool {input.pool} --model {input.model:q} {params.flags}"
         " --out {output} > {log} 2>&1"
 
 

@@ -78,7 +78,7 @@ rule score:
         ),
     shell:
         "python -m ruie.score --candidates {input.candidates} --queries {input.queries}"
-        " --pool {input.pool} --model {input.model} {params.flags}"
+        " --pool {input.pool} --model {input.model:q} {params.flags}"
         " --batch-tokens {resources.batch_tokens}"
         " --out {output} > {log} 2>&1"
 

@@ -31,7 +31,7 @@ rule train_reward:
     shell:
         "{params.launch} --num_cpu_threads_per_process {threads} -m ruie.train_reward"
         " --scores {input.scores} --queries {input.queries} --pool {input.pool}"
-        " --model {input.model} {params.flags} --log {output.log} --out {output.model}"
+        " --model {input.model:q} {params.flags} --log {output.log} --out {output.model}"
         " > {log} 2>&1"
 
 
@@ -63,7 +63,7 @@ rule score_reward:
         ),
     shell:
         "python -m ruie.score_reward --scores {input.scores} --queries {input.queries}"
-        " --pool {input.pool} --model {input.model} {params.flags} --out {output} > {log} 2>&1"
+        " --pool {input.pool} --model {input.model:q} {params.flags} --out {output} > {log} 2>&1"
 
 
 rule train_retriever:
@@ -110,5 +110,5 @@ rule train_retriever:
     shell:
         "{params.launch} --num_cpu_threads_per_process {threads} -m ruie.train_retriever"
         " --scores {input.scores} {params.rewards} --queries {input.queries} --pool {input.pool}"
-        " --model {input.model} {params.flags} --log {output.log} --out {output.model}"
+        " --model {input.model:q} {params.flags} --log {output.log} --out {output.model}"
         " > {log} 2>&1"

@@ -4,7 +4,7 @@ rule statistics:
     input:
         data=normalised("{split}.parquet"),
         registry=config["datasets"]["registry"],
-        code=code("statistics", "markdown"),
+        code=code("statistics", "registry", "markdown"),
     output:
         table=f"{RUN}/statistics.parquet",
         markdown=f"{RUN}/statistics.md",
@@ -21,6 +21,12 @@ rule statistics:
 rule overlap:
     input:
         trained=[f"{RUN}/data/{dataset}/train.parquet" for dataset in TRAINING],
+        # in the pool, and never trained on: held-out training sets
+        demonstrations=[
+            f"{RUN}/data/{dataset}/train.parquet"
+            for dataset in POOL
+            if dataset not in TRAINING
+        ],
         held_in=[f"{RUN}/data/{dataset}/test.parquet" for dataset in EVALUATED[False]],
         held_out=[f"{RUN}/data/{dataset}/test.parquet" for dataset in EVALUATED[True]],
         code=code("overlap", "examples", "markdown"),
@@ -32,8 +38,8 @@ rule overlap:
         mem_mb=2000,
         runtime=120,
     shell:
-        "python -m ruie.overlap --trained {input.trained} --held-in {input.held_in}"
-        " --held-out {input.held_out} --out {output} > {log} 2>&1"
+        "python -m ruie.overlap --trained {input.trained} --demonstrations {input.demonstrations}"
+        " --held-in {input.held_in} --held-out {input.held_out} --out {output} > {log} 2>&1"
 
 
 rule validation:
