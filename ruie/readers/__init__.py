@@ -69,13 +69,15 @@ class Fact(NamedTuple):
 class Record(NamedTuple):
     """One instance as a file gives it. ``where``: ``file#record``, records from 0. ``event``: the
     given event of an EEA instance, its type as the label. ``notes``: what the reader could not keep
-    as it stood ("discontinuous span: ..."); counted."""
+    as it stood ("discontinuous span: ..."). ``losses``: annotations that it could not keep at all
+    ("relation between sentences left out"), one entry each. Both are counted."""
 
     where: str
     text: str
     facts: Sequence[Fact]
     event: Fact | None = None
     notes: Sequence[str] = ()
+    losses: Sequence[str] = ()
 
 
 class Bad(NamedTuple):
@@ -162,12 +164,14 @@ FORMATS = {
     "brat": "brat",
     "casie": "casie",
     "doccano": "doccano",
+    "entity_pairs": "entity_pairs",
     "fewrel": "fewrel",
     "gliner": "gliner",
     "iepile": "iepile",
     "label_studio": "label_studio",
     "phee": "phee",
     "rams": "rams",
+    "relation_mentions": "relation_mentions",
     "semeval": "semeval",
     "spans": "spans",
     "spert": "spert",

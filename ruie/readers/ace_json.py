@@ -12,16 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruie.readers import Bad, Fact, Mention, Record, Source, files
-from ruie.readers.documents import (
-    Document,
-    DocumentEvent,
-    cut,
-    members,
-    number,
-    string,
-    tokens,
-)
+from ruie.readers import Fact, Mention, Source, checks
+from ruie.readers.checks import members, number, string
+from ruie.readers.documents import Document, DocumentEvent, Instance, of_records, tokens
 
 SUFFIXES = (".json",)
 TASKS = ("NER", "EET", "EEA")
@@ -30,44 +23,36 @@ BRACKETS = {"LRB": "(", "RRB": ")", "LSB": "[", "RSB": "]", "LCB": "{", "RCB": "
 _BRACKET = re.compile(r"-([LR][RSC]B)-")
 
 
-def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    for n, given in enumerate(files.array(file)):
-        where = f"{file}#{n}"
-        try:
-            document = _document(given, source.task)
-        except files.FAULTS as error:
-            yield Bad(where, f"{files.why(error)}; expected a sentence with its mentions")
-            continue
-        units = [(0, len(document.text))]
-        yield from cut(document, units, source.task, file, n)
+def records(file: Path, source: Source) -> Iterator[Instance]:
+    return of_records(file, source, _document, "a sentence with its mentions")
 
 
 def _brackets(text: str) -> str:
     return _BRACKET.sub(lambda m: BRACKETS[m[1]], text)
 
 
-def _document(given: Any, task: str) -> Document:
-    text, places = tokens([_brackets(string(word)) for word in members(given["words"])])
+def _document(given: Any, source: Source) -> tuple[Document, list[tuple[int, int]]]:
+    text, places = tokens([_brackets(string(word, "a token")) for word in members(given, "words")])
 
     def fact(label: Any, m: Any) -> Fact:
-        first, last = number(m["start"]), number(m["end"]) - 1
+        first, last = number(m["start"], "start"), number(m["end"], "end") - 1
         if not 0 <= first <= last < len(places):
             raise ValueError(f"there are no tokens [{first}, {last + 1}]")
         start, end = places[first][0], places[last][1]
-        words = _brackets(string(m["text"]))
+        words = _brackets(string(m["text"], "text"))
         # spaces between tokens are the text's own; other words are for the builder to judge
         same = "".join(words.split()) == "".join(text[start:end].split())
-        return Fact(string(label), (Mention(text[start:end] if same else words, start, end),))
+        return checks.fact(label, Mention(text[start:end] if same else words, start, end))
 
-    document = Document(text)
-    if task == "NER":
+    document, units = Document(text), [(0, len(text))]
+    if source.task == "NER":
         document.entities = [
-            fact(m["entity-type"], m) for m in members(given["golden-entity-mentions"])
+            fact(m["entity-type"], m) for m in members(given, "golden-entity-mentions")
         ]
-        return document
-    for event in members(given["golden-event-mentions"]):
-        arguments = [fact(a["role"], a) for a in members(event["arguments"])]
+        return document, units
+    for event in members(given, "golden-event-mentions"):
+        arguments = [fact(a["role"], a) for a in members(event, "arguments")]
         document.events.append(
             DocumentEvent(fact(event["event_type"], event["trigger"]), arguments)
         )
-    return document
+    return document, units

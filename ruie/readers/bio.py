@@ -5,7 +5,8 @@ sentence. A line that begins with ``#`` is a comment where it has not the column
 Options:
 ``token``, ``tag``  columns, by number (from 1, or from the end: -1) or by the name that the first
     line or ``# global.columns =`` gives them. Without: the first column, or the second where the
-    first numbers the tokens (CoNLL-U), and the last.
+    first numbers the tokens (CoNLL-U), and the last; a first line that then holds names of columns
+    (``token``, ``tag``) is skipped.
 ``scheme``  ``iob1``: I- begins a span; ``io``: tags are labels (without: see ``tokens.spans``).
 ``label``  the label of tags that are letters alone (B, I, O).
 ``join``  what stands between tokens in the text (one space).
@@ -19,13 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Record, Source, files, tokens
+from ruie.readers import Bad, Record, Source, checks, files, tokens
 
 SUFFIXES = (".bio", ".bioes", ".conll", ".conllu", ".iob", ".iob2", ".tsv", ".txt")
 TASKS = ("NER",)
 OPTIONS = {"token": (), "tag": (), "scheme": ("", "iob1", "io"), "label": (), "join": ()}
 DOCUMENT = "-DOCSTART-"
 NAMES = re.compile(r"#\s*global\.columns\s*=")
+#: What files with a line of column names call those of the token and of its tag.
+TOKEN_NAMES = {"token", "tokens", "word", "words", "form", "text"}
+TAG_NAMES = {"tag", "tags", "ner", "ner_tag", "ner_tags", "entity", "label", "labels", "bio", "iob"}
 #: Numbers of multiword tokens (1-2) and of empty nodes (1.1), whose words are not the sentence's.
 NO_WORD = re.compile(r"[0-9]+[-.][0-9]+")
 
@@ -35,13 +39,15 @@ Block = list[tuple[int, str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file's lines are laid out; ``header``: the number of the line of column names, or 0."""
+    """How a file's lines are laid out; ``first``: the number of the first line of columns;
+    ``header``: of the line of column names, or 0."""
 
     tabs: bool
     width: int
     numbered: bool
     token: int
     tag: int
+    first: int
     header: int
 
     def fields(self, line: str) -> list[str]:
@@ -63,9 +69,9 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
             found, broken = tokens.spans(
                 tags, source.options.get("scheme", ""), source.options.get("label", "")
             )
-            facts = [tokens.fact(label, text.mention(*ends)) for label, *ends in found]
+            facts = [checks.fact(label, text.mention(*ends)) for label, *ends in found]
         except ValueError as error:
-            yield Bad(where, str(error))
+            yield Bad(where, f"{error}{_hint(block, layout, source)}")
         else:
             yield Record(where, text.text, facts, notes=(*notes, *broken))
         number, notes = number + 1, []
@@ -107,27 +113,45 @@ def _columns(
             notes.append("line of a multiword token or an empty node skipped")
         elif not fields[layout.token].strip():
             notes.append("line without a token left out")
-        elif number != layout.header:
+        elif number == layout.header:
+            notes.append("line of column names skipped")
+        else:
             words.append(fields[layout.token])
             tags.append(fields[layout.tag].strip(" "))
     return words, tags
+
+
+def _hint(block: Block, layout: Layout, source: Source) -> str:
+    """What to do where the file's first line may be none of its sentence."""
+    lines = [line for number, line in block if number == layout.first != layout.header]
+    if not lines or _is_tag(layout.fields(lines[0])[layout.tag], source):
+        return ""
+    return (
+        f"; if line {layout.first} names the columns, name those of the token and the tag with the "
+        "options token= and tag="
+    )
+
+
+def _is_tag(tag: str, source: Source) -> bool:
+    try:
+        tokens.spans([tag.strip(" ")], source.options.get("scheme", ""), "any")
+    except ValueError:
+        return False
+    return True
 
 
 def _is_comment(fields: list[str], layout: Layout, source: Source) -> bool:
     """Whether a line that begins with ``#`` cannot be a token's, which may well begin so."""
     if layout.numbered or len(fields) != layout.width:
         return True
-    try:
-        tokens.spans([fields[layout.tag]], source.options.get("scheme", ""), "any")
-    except ValueError:
-        return not layout.tabs  # no comment is as wide as the tokens by chance where tabs cut it
-    return False
+    # no comment is as wide as the tokens by chance where tabs cut it
+    return not layout.tabs and not _is_tag(fields[layout.tag], source)
 
 
 def _layout(file: Path, source: Source) -> Layout | None:
     """From the first sentence of more than one token; None for a file without any line."""
     names: list[str] = []
-    tabs, width, header, numbered = False, 0, 0, False
+    tabs, width, begins, header, numbered = False, 0, 0, 0, False
     by_name = [o for o in ("token", "tag") if not _is_number(source.options.get(o, "1"))]
     for block in _blocks(file):
         rows = []
@@ -137,9 +161,10 @@ def _layout(file: Path, source: Source) -> Layout | None:
             elif not line.startswith(DOCUMENT) and (line[0] != "#" or "\t" in line):
                 if not width:
                     tabs = "\t" in line
-                    width = len(_fields(line, tabs))
-                    if by_name and not names:
-                        names, header = [f.strip() for f in _fields(line, tabs)], number
+                    top, begins = [f.strip() for f in _fields(line, tabs)], number
+                    width = len(top)
+                    if (by_name and not names) or _names_columns(top, source):
+                        names, header = names or top, number
                         continue
                 rows.append(_fields(line, tabs)[0])
         rows = [r for r in rows if not NO_WORD.fullmatch(r) and not r.startswith("#")]
@@ -164,8 +189,18 @@ def _layout(file: Path, source: Source) -> Layout | None:
         numbered=numbered,
         token=_place(file, "token", token, names, width),
         tag=_place(file, "tag", tag, names, width),
+        first=begins,
         header=header,
     )
+
+
+def _names_columns(fields: list[str], source: Source) -> bool:
+    """Whether a file's first line names its columns."""
+    tag = source.options.get("tag", "-1")
+    place = int(tag) - (int(tag) > 0) if _is_number(tag) else -1
+    names = [field.lower() for field in fields]
+    known = -len(names) <= place < len(names) and names[place] in TAG_NAMES
+    return known and not TOKEN_NAMES.isdisjoint(names)
 
 
 def _is_number(value: str) -> bool:

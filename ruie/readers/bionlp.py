@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ruie.readers import Bad, Record, Source
+from ruie.readers import Source
 from ruie.readers.brat import standoff
+from ruie.readers.documents import Instance
 from ruie.readers.sentences import UNITS
 
 SUFFIXES = (".a1",)
@@ -18,7 +19,7 @@ TASKS = ("NER", "RE", "EET", "EEA")
 OPTIONS = {"unit": UNITS}
 
 
-def records(file: Path, source: Source) -> Iterator[Record | Bad]:
+def records(file: Path, source: Source) -> Iterator[Instance]:
     annotations = [file, file.with_suffix(".a2")]
     if source.task == "NER" and not annotations[1].exists():
         annotations.pop()

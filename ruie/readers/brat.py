@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ruie.readers import Bad, Fact, Mention, Record, Source, files, sentences
-from ruie.readers.documents import Document, DocumentEvent, cut
+from ruie.readers import Bad, Fact, Mention, Source, files, sentences
+from ruie.readers.documents import Document, DocumentEvent, Instance, cut
 
 SUFFIXES = (".ann",)
 TASKS = ("NER", "RE", "EET", "EEA")
@@ -44,11 +44,11 @@ class Lines:
     bad: list[Bad] = field(default_factory=list)
 
 
-def records(file: Path, source: Source) -> Iterator[Record | Bad]:
+def records(file: Path, source: Source) -> Iterator[Instance]:
     yield from standoff(file.with_suffix(".txt"), [file], source)
 
 
-def standoff(file: Path, annotations: Sequence[Path], source: Source) -> Iterator[Record | Bad]:
+def standoff(file: Path, annotations: Sequence[Path], source: Source) -> Iterator[Instance]:
     """Instances of the text ``file`` with the annotations of one or more files."""
     unit = source.options.get("unit", "sentence")
     text = files.text(file)

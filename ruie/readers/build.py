@@ -210,6 +210,8 @@ def _example(
     where, text, facts = record.where, record.text, record.facts
     for note in record.notes:
         problems.note(note, where, "")
+    for loss in record.losses:
+        problems.note(loss, where, "", "annotation left out")
     if not text.strip():
         problems.add("empty sentence", where, repr(text), "record left out")
         return None

@@ -2,7 +2,8 @@
 
 EET and EEA by sentence (option ``unit``: ``sentence``, ``line`` or ``document``). The type of an
 event is its subtype. Names become lower-case words (``PatchVulnerability``: patch vulnerability).
-An offset that is wrong by one or two is mended by a search around it, and counted.
+An offset that is wrong by one or two is mended by a search around it, and counted. A file is one
+document, held in memory.
 """
 
 from __future__ import annotations
@@ -12,15 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruie.readers import Bad, Fact, Mention, Record, Source, files, sentences
-from ruie.readers.documents import (
-    Document,
-    DocumentEvent,
-    cut,
-    members,
-    number,
-    string,
-)
+from ruie.readers import Bad, Mention, Source, checks, files, sentences
+from ruie.readers.checks import members, number, string
+from ruie.readers.documents import Document, DocumentEvent, Instance, cut
 
 SUFFIXES = (".json",)
 TASKS = ("EET", "EEA")
@@ -32,14 +27,14 @@ MOVED = "offsets wrong by one or two: mended"
 _BODY = re.compile(r"<text>\s?(.*?)\s*</text>", re.DOTALL)
 
 
-def records(file: Path, source: Source) -> Iterator[Record | Bad]:
+def records(file: Path, source: Source) -> Iterator[Instance]:
     unit = source.options.get("unit", "sentence")
     given = files.document(file)
     try:
-        document = Document(string(given["content"]))
+        document = Document(string(given["content"], "content"))
         document.text = _with_lines(document.text, file)
-        hoppers = members(given["cyberevent"]["hopper"])
-        events = [event for hopper in hoppers for event in members(hopper["events"])]
+        hoppers = members(given["cyberevent"], "hopper")
+        events = [event for hopper in hoppers for event in members(hopper, "events")]
     except files.FAULTS as error:
         yield Bad(f"{file}#0", f"{files.why(error)}; expected an annotated document")
         return
@@ -71,17 +66,22 @@ def name(given: str) -> str:
 
 
 def _event(event: Any, document: Document) -> DocumentEvent:
-    trigger = Fact(name(string(event["subtype"])), (_mention(event["nugget"], document),))
+    trigger = checks.fact(
+        name(string(event["subtype"], "subtype")), _mention(event["nugget"], document)
+    )
     arguments = [
-        Fact(name(string(a["role"]["type"])), (_mention(a, document),))
-        for a in members(event.get("argument", []))
+        checks.fact(name(string(a["role"]["type"], "role")), _mention(a, document))
+        for a in (members(event, "argument") if "argument" in event else [])
     ]
     return DocumentEvent(trigger, arguments)
 
 
 def _mention(given: Any, document: Document) -> Mention:
-    words = string(given["text"])
-    start, end = number(given["startOffset"]), number(given["endOffset"])
+    words = string(given["text"], "text")
+    start, end = (
+        number(given["startOffset"], "startOffset"),
+        number(given["endOffset"], "endOffset"),
+    )
     for at in (start, start - 1, start + 1, start - 2, start + 2):
         here = document.text[at : at + len(words)].replace("\n", " ")
         if at >= 0 and words and here == words:

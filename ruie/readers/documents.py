@@ -2,7 +2,8 @@
 
 Offsets are those of the document until ``cut`` turns them into those of an instance: of one unit of
 the document, a sentence as a rule (EEA: of one event in its unit). What crosses units cannot be
-kept: an argument away from its trigger, a relation. Line breaks inside a unit become spaces.
+kept: an argument away from its trigger, a relation; each is an annotation left out. Line breaks
+inside a unit become spaces.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files
+from ruie.readers import Bad, Fact, Mention, Record, Schema, Skip, Source, checks, files, rows
 
 #: Values of the option ``types``.
 TYPES = ("fine", "coarse")
@@ -31,13 +32,15 @@ class DocumentEvent:
 
 @dataclass
 class Document:
-    """A text and what stands in it, by the text's offsets. ``notes``: of the whole document."""
+    """A text and what stands in it, by the text's offsets. ``notes`` and ``losses``: as a record's,
+    of the whole document."""
 
     text: str
     entities: list[Fact] = field(default_factory=list)
     relations: list[Fact] = field(default_factory=list)
     events: list[DocumentEvent] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
 
     def spans(self) -> list[tuple[int, int]]:
         """Of all mentions inside the text."""
@@ -48,14 +51,21 @@ class Document:
         return [(s, e) for s, e in places if s is not None and e is not None and 0 <= s < e]
 
 
+#: What one record becomes.
+Instance = Record | Bad | Skip
+#: A document and ``[start, end)`` of its units from a record.
+Builder = Callable[[Any, Source], tuple[Document, list[tuple[int, int]]]]
+
+
 @dataclass
 class _Unit:
-    """What falls into one unit. ``events``: trigger, arguments and notes of each."""
+    """What falls into one unit. ``events``: trigger, arguments and losses of each."""
 
     start: int
     end: int
     facts: list[Fact] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
     events: list[tuple[Fact, list[Fact], list[str]]] = field(default_factory=list)
 
     def placed(self, fact: Fact) -> Fact:
@@ -73,9 +83,10 @@ def cut(
     task: str,
     file: Path,
     record: int | None = None,
-) -> Iterator[Record | Bad]:
+) -> Iterator[Instance]:
     """The instances of a document, which is a record of its file, or the file; ``places``:
-    ``[start, end)`` of its units. ``Bad`` for an annotation that stands in none."""
+    ``[start, end)`` of its units. ``Bad`` for an annotation that stands in none; ``Skip`` for a
+    document without any instance."""
     units = [_Unit(start, end) for start, end in places]
     if task in ("NER", "RE"):
         lost = _put_facts(document.entities if task == "NER" else document.relations, units)
@@ -84,17 +95,36 @@ def cut(
     for fact in lost:
         stands = ", ".join(f"{m.text!r} [{m.start}, {m.end}]" for m in fact.mentions)
         yield Bad(f"{file}#{record or 0}", f"{fact.label}: {stands} is outside the text")
-    rest = document.notes  # they go with the first instance
+    empty = True  # what is said of the whole document goes with the first instance
     for n, unit in enumerate(units):
         where = f"{file}#{n if record is None else record}"
         text = document.text[unit.start : unit.end].translate(_FLAT)
-        if task != "EEA":
-            yield Record(where, text, unit.facts, notes=[*rest, *unit.notes])
-            rest = []
+        instances: list[tuple[Fact | None, list[Fact], list[str], list[str]]]
+        if task == "EEA":
+            instances = [(event, found, [], losses) for event, found, losses in unit.events]
+        else:
+            instances = [(None, unit.facts, unit.notes, unit.losses)]
+        for event, facts, notes, losses in instances:
+            if empty:
+                notes, losses = [*document.notes, *notes], [*document.losses, *losses]
+            yield Record(where, text, facts, event, notes, losses)
+            empty = False
+    if empty:
+        yield Skip(f"{file}#{record or 0}", "document without an instance")
+
+
+def of_records(file: Path, source: Source, build: Builder, form: str) -> Iterator[Instance]:
+    """The instances of a file that holds one document a record; ``form``: what a record must be."""
+    for n, (where, given) in enumerate(rows.objects(file)):
+        if isinstance(given, Bad):
+            yield given
             continue
-        for trigger, arguments, notes in unit.events:
-            yield Record(where, text, arguments, trigger, [*rest, *notes])
-            rest = []
+        try:
+            document, units = build(given, source)
+        except files.FAULTS as error:
+            yield Bad(where, f"{files.why(error)}; expected {form}")
+            continue
+        yield from cut(document, units, source.task, file, n)
 
 
 def _units_of(fact: Fact, units: Sequence[_Unit]) -> list[_Unit]:
@@ -118,7 +148,7 @@ def _put_facts(facts: Sequence[Fact], units: Sequence[_Unit]) -> list[Fact]:
         elif all(unit is found[0] for unit in found):
             found[0].facts.append(found[0].placed(fact))
         else:
-            found[0].notes.append("relation between sentences left out")
+            found[0].losses.append("relation between sentences left out")
     return lost
 
 
@@ -131,7 +161,7 @@ def _put_events(events: Sequence[DocumentEvent], units: Sequence[_Unit], task: s
             lost.append(event.trigger)
             continue
         unit = found[0]
-        trigger, arguments, notes = unit.placed(event.trigger), [], []
+        trigger, arguments, losses = unit.placed(event.trigger), [], []
         if event.trigger not in seen:
             unit.facts.append(trigger)
         else:
@@ -144,8 +174,8 @@ def _put_events(events: Sequence[DocumentEvent], units: Sequence[_Unit], task: s
             elif at[0] is unit:
                 arguments.append(unit.placed(argument))
             else:
-                notes.append("argument in another sentence left out")
-        unit.events.append((trigger, arguments, notes))
+                losses.append("argument in another sentence left out")
+        unit.events.append((trigger, arguments, losses))
     return lost
 
 
@@ -168,36 +198,16 @@ def ontology(source: Source, role: Callable[[str], str] = str) -> Schema | None:
         pairs = given.items() if isinstance(given, Mapping) else given
         for kind, value in pairs:
             roles = value["roles"] if isinstance(value, Mapping) else value
-            mine = found.setdefault(type_name(string(kind), source), [])
-            mine += [r for r in dict.fromkeys(role(string(r)) for r in roles) if r not in mine]
+            mine = found.setdefault(type_name(checks.string(kind), source), [])
+            mine += [
+                r for r in dict.fromkeys(role(checks.string(r)) for r in roles) if r not in mine
+            ]
     except (KeyError, TypeError, ValueError):
         found = {}
     if not found:
         form = '[[type, [roles]]] or {type: {"roles": [roles]}}'
         raise UserError(f"{path}: must be {form}, and not empty; correct it")
     return found
-
-
-def string(value: Any) -> str:
-    """Raises ``TypeError`` or ``ValueError`` for what is no text, or cannot be written."""
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} where a string is expected")
-    value.encode()  # half a surrogate pair is no text
-    return value
-
-
-def members(value: Any) -> list[Any]:
-    """Raises ``TypeError`` for what is no list."""
-    if not isinstance(value, list):
-        raise TypeError(f"{type(value).__name__} where a list is expected")
-    return value
-
-
-def number(value: Any) -> int:
-    """Raises ``TypeError`` for what is no whole number."""
-    if type(value) is not int:
-        raise TypeError(f"{type(value).__name__} where a whole number is expected")
-    return value
 
 
 def tokens(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

@@ -2,7 +2,8 @@
 
 The head and the tail are taken where they are first mentioned. Options: ``names``, a JSON file
 ``{relation: name or [name, description]}`` below the data folder, for relations that are numbers
-(``pid2name.json``); ``join``, see ``tokens``.
+(``pid2name.json``); ``join``, see ``tokens``. A file is one object, held in memory while it is
+read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Mention, Record, Source, files, tokens
+from ruie.readers import Bad, Mention, Record, Source, checks, files, tokens
 
 SUFFIXES = (".json",)
 TASKS = ("RE",)
@@ -36,7 +37,7 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
             try:
                 text = tokens.Tokens(member["tokens"], source.options.get("join", " "))
                 ends = [mention(text, member[end][2], notes) for end in ("h", "t")]
-                fact = tokens.fact(label, *ends)
+                fact = checks.fact(label, *ends)
             except files.FAULTS as error:
                 yield Bad(where, f"{files.why(error)}; expected a record of FewRel")
             else:

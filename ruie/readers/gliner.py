@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruie.readers import Bad, Fact, Mention, Record, Source, files, tokens
+from ruie.readers import Bad, Fact, Mention, Record, Source, checks, files, tokens
 
 SUFFIXES = (".json",)
 TASKS = ("NER", "RE")
@@ -25,10 +25,10 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
         where = f"{file}#{number}"
         try:
             text = tokens.Tokens(record["tokenized_text"], source.options.get("join", " "))
-            facts = [_entity(text, *_three(e, "ner")) for e in _list(record, "ner")]
+            facts = [_entity(text, *_three(e, "ner")) for e in checks.members(record, "ner")]
             if source.task == "RE":
                 mentions = [entity.mentions[0] for entity in facts]
-                relations = [_three(r, "relations") for r in _list(record, "relations")]
+                relations = [_three(r, "relations") for r in checks.members(record, "relations")]
                 facts = [_relation(mentions, reverse, *relation) for relation in relations]
         except files.FAULTS as error:
             yield Bad(where, f"{files.why(error)}; expected a {source.task} record of GLiNER")
@@ -38,13 +38,6 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
         yield Record(where, text.text, once, notes=notes)
 
 
-def _list(record: Any, field: str) -> list[Any]:
-    value = record[field]
-    if not isinstance(value, list):
-        raise TypeError(f"{field!r} is not a list")
-    return value
-
-
 def _three(value: Any, field: str) -> tuple[Any, Any, Any]:
     if not isinstance(value, list) or len(value) != 3:
         raise TypeError(f"a member of {field!r} is not a list of three")
@@ -52,10 +45,10 @@ def _three(value: Any, field: str) -> tuple[Any, Any, Any]:
 
 
 def _entity(text: tokens.Tokens, start: Any, end: Any, label: Any) -> Fact:
-    return tokens.fact(label, text.mention(start, end + 1 if type(end) is int else end))
+    return checks.fact(label, text.mention(start, end + 1 if type(end) is int else end))
 
 
 def _relation(entities: list[Mention], reverse: set[str], head: Any, tail: Any, label: Any) -> Fact:
     ends = [tokens.member(entities, head), tokens.member(entities, tail)]
-    fact = tokens.fact(label, *ends)
+    fact = checks.fact(label, *ends)
     return fact._replace(mentions=tuple(ends[::-1])) if reverse & {fact.label, "*"} else fact

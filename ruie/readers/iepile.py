@@ -23,7 +23,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Fact, Mention, Record, Schema, Skip, Source, build, files, rows
+from ruie.readers import (
+    Bad,
+    Fact,
+    Mention,
+    Record,
+    Schema,
+    Skip,
+    Source,
+    build,
+    checks,
+    files,
+    rows,
+)
 
 SUFFIXES = (".json", ".jsonl")
 TASKS = ("NER", "RE", "EET", "EEA")
@@ -72,8 +84,13 @@ def _stated(path: Path, task: str) -> Schema:
         raise UserError(f"{path}: must hold a list of types, one of roles and an object of roles")
     types, _, roles = lines
     lists = [types, *roles.values()]
-    if not all(isinstance(v, list) and all(isinstance(s, str) for s in v) for v in lists):
-        raise UserError(f"{path}: types and roles must be lists of strings; correct it")
+    try:
+        for label in [label for members in lists for label in checks.listed(members)]:
+            checks.string(label)
+        for event in roles:
+            checks.string(event)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: types and roles must be lists of strings: {error}") from None
     found: Schema = roles if task == "EEA" else types
     return found
 
@@ -83,10 +100,10 @@ def _asked(labels: Any) -> Iterator[tuple[str, list[str]]]:
     for label in labels if isinstance(labels, list) else []:
         if isinstance(label, dict):
             roles = label.get("arguments") or []
-            names = [role for role in roles if isinstance(role, str)]
-            yield rows.string(label["event_type"], "event_type"), names
+            names = [checks.string(role, "role") for role in roles if isinstance(role, str)]
+            yield checks.string(label["event_type"], "event_type"), names
         else:
-            yield rows.string(label, "label"), []
+            yield checks.string(label, "label"), []
 
 
 def _unwanted(row: Any, source: Source) -> str:
@@ -115,11 +132,11 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad | Skip]:
                 before.append(parts)
             elif RAW[source.task] in row:
                 notes = []
-                text = rows.string(row["text"], "the text")
-                parts = _raw(rows.members(row, RAW[source.task]), source.task, notes)
+                text = checks.string(row["text"], "the text")
+                parts = _raw(checks.members(row, RAW[source.task]), source.task, notes)
                 yield from _records(where, text, parts, notes)
             else:
-                rows.string(row["text"], "the text")
+                checks.string(row["text"], "the text")
                 yield Skip(where, f"record without {RAW[source.task]!r}")
         except files.FAULTS as error:
             yield Bad(where, f"{files.why(error)}; expected a {source.task} record of IEPile")
@@ -147,21 +164,25 @@ def _records(where: str, text: str, parts: list[Part], notes: list[str]) -> Iter
     if not parts:
         yield from (Skip(where, note) for note in notes or ["text without an event"])
     for number, part in enumerate(parts):
-        yield Record(where, text, part.facts, part.event, notes if number == 0 else ())
+        said = notes if number == 0 else []
+        others = [note for note in said if note != NO_TRIGGER]
+        losses = [NO_TRIGGER] * (len(said) - len(others))
+        yield Record(where, text, part.facts, part.event, others, losses)
 
 
 def _mention(value: Any, notes: list[str]) -> Mention:
-    name = rows.string(value, "span")
+    name = checks.string(value, "span")
     notes += [STRIPPED] * (name != name.strip())
     return Mention(name.strip())
 
 
 def _instruction(row: Any, task: str, notes: list[str]) -> tuple[str, list[Part]]:
     asked = _json(row["instruction"])
-    text = rows.string(asked["input"], "the input")
+    text = checks.string(asked["input"], "the input")
+    list(_asked(asked.get("schema")))  # a label that is none makes the row bad
     if "output" not in row:
         label = _json(row["label"])
-        return text, _raw(rows.members({"label": label}, "label"), task, notes)
+        return text, _raw(checks.members({"label": label}, "label"), task, notes)
     output = _json(row["output"])
     if isinstance(output, list) and task in ("EET", "EEA"):
         return text, _raw(output, task, notes)
@@ -169,15 +190,15 @@ def _instruction(row: Any, task: str, notes: list[str]) -> tuple[str, list[Part]
         raise TypeError("the output is not an object")
     if task in ("NER", "RE"):
         facts = [
-            rows.fact(label, *_ends(member, task, notes))
+            checks.fact(label, *_ends(member, task, notes))
             for label in output
-            for member in rows.members(output, label)
+            for member in checks.members(output, label)
             if member not in NOTHING
         ]
         return text, [Part(None, tuple(facts))]
     events = []
     for kind in output:
-        told = [e for e in rows.members(output, kind) if e not in NOTHING]
+        told = [e for e in checks.members(output, kind) if e not in NOTHING]
         triggers = _triggers(asked.get("schema"), kind) if task == "EEA" else []
         if len(triggers) == 1 and len(told) <= 1:  # an event without arguments is not told
             told = [_with_trigger(e, triggers[0]) for e in told or [{}]]
@@ -219,11 +240,11 @@ def _event(kind: str, event: Any) -> Any:
 
 def _raw(members: list[Any], task: str, notes: list[str]) -> list[Part]:
     if task == "NER":
-        facts = [rows.fact(e["entity_type"], _mention(e["entity"], notes)) for e in members]
+        facts = [checks.fact(e["entity_type"], _mention(e["entity"], notes)) for e in members]
         return [Part(None, tuple(facts))]
     if task == "RE":
         facts = [
-            rows.fact(r["relation"], _mention(r["head"], notes), _mention(r["tail"], notes))
+            checks.fact(r["relation"], _mention(r["head"], notes), _mention(r["tail"], notes))
             for r in members
         ]
         return [Part(None, tuple(facts))]
@@ -237,7 +258,7 @@ def _parts(events: list[Any], task: str, notes: list[str]) -> list[Part]:
         if trigger is None or trigger in NOTHING:
             notes.append(NO_TRIGGER)
             continue
-        fact = rows.fact(event["event_type"], _mention(trigger, notes))
+        fact = checks.fact(event["event_type"], _mention(trigger, notes))
         facts = _arguments(event["arguments"], notes) if task == "EEA" else []
         found.append(Part(fact, tuple(facts)))
     if task == "EEA":
@@ -257,7 +278,7 @@ def _arguments(arguments: Any, notes: list[str]) -> list[Fact]:
     else:
         raise TypeError("'arguments' is neither a list nor an object")
     return [
-        rows.fact(role, _mention(argument, notes))
+        checks.fact(role, _mention(argument, notes))
         for role, argument in pairs
         if argument not in NOTHING
     ]

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruie.readers import Bad, Fact, Mention, Record, Skip, Source, files, rows
+from ruie.readers import Bad, Fact, Mention, Record, Skip, Source, checks, files, rows
 
 SUFFIXES = (".json",)
 TASKS = ("NER", "RE")
@@ -26,6 +26,8 @@ UTF16 = "offsets counted UTF-16 units, as the annotated string shows"
 SPACING = "annotated string and text differ in spacing: the text is taken"
 UNTOLD = "no annotated string behind a character beyond U+FFFF: offsets taken as characters"
 SEVERAL = "several annotations of one task: the first is taken"
+NO_LABEL = "region without a label left out"
+NO_RELATION = "relation without a label left out"
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad | Skip]:
@@ -57,14 +59,14 @@ def _text(data: Any, field: str) -> str:
     if field not in data:
         names = ", ".join(sorted(name for name, value in data.items() if isinstance(value, str)))
         raise ValueError(f"no text in field {field!r}: name it with the option field= ({names})")
-    return rows.string(data[field], f"field {field!r}")
+    return checks.string(data[field], f"field {field!r}")
 
 
 def _task(where: str, task: Any, field: str, kind: str) -> Record | Skip:
     name = "annotations" if "annotations" in task else "completions"
     done = [
         annotation
-        for annotation in rows.members(task, name)
+        for annotation in checks.members(task, name)
         if not (annotation.get("was_cancelled") or annotation.get("skipped"))
     ]
     if not done:
@@ -74,7 +76,7 @@ def _task(where: str, task: Any, field: str, kind: str) -> Record | Skip:
     entities: list[Fact] = []
     regions: dict[str, Mention] = {}
     relations = []
-    for result in rows.members(done[0], "result"):
+    for result in checks.members(done[0], "result"):
         if result["type"] == "relation":
             relations.append(result)
         elif result["type"] == "labels":
@@ -84,9 +86,15 @@ def _task(where: str, task: Any, field: str, kind: str) -> Record | Skip:
         else:
             notes.append(f"result of type {result['type']!r} left out")
     if kind == "NER":
-        return Record(where, text, entities, notes=notes)
+        return _record(where, text, entities, notes, NO_LABEL)
     found = [fact for relation in relations for fact in _relation(relation, regions, notes)]
-    return Record(where, text, found, notes=notes)
+    return _record(where, text, found, notes, NO_RELATION)
+
+
+def _record(where: str, text: str, facts: list[Fact], notes: list[str], loss: str) -> Record:
+    """``loss``: the note that costs an annotation."""
+    others = [note for note in notes if note != loss]
+    return Record(where, text, facts, notes=others, losses=[loss] * (len(notes) - len(others)))
 
 
 def _small_task(where: str, task: Any, field: str) -> Record:
@@ -100,16 +108,16 @@ def _small_task(where: str, task: Any, field: str) -> Record:
         if isinstance(member, dict) and "labels" in member
     ]
     facts = [fact for region in regions for fact in _region(text, region, notes)]
-    return Record(where, text, facts, notes=notes)
+    return _record(where, text, facts, notes, NO_LABEL)
 
 
 def _region(text: str, value: Any, notes: list[str]) -> list[Fact]:
     """The spans of a region: one for each of its labels."""
     mention = _mention(text, value, notes)
-    labels = rows.members(value, "labels")
+    labels = checks.members(value, "labels")
     if not labels:
-        notes.append("region without a label left out")
-    return [rows.fact(label, mention) for label in labels]
+        notes.append(NO_LABEL)
+    return [checks.fact(label, mention) for label in labels]
 
 
 def _mention(text: str, value: Any, notes: list[str]) -> Mention:
@@ -119,7 +127,7 @@ def _mention(text: str, value: Any, notes: list[str]) -> Mention:
     if said is None:
         notes += [UNTOLD] * any(character > "\uffff" for character in text[: max(end, 0)])
         return here
-    rows.string(said, "text of a region")
+    checks.string(said, "text of a region")
     if here.text == said:
         return here
     units = rows.utf16(text)
@@ -140,14 +148,14 @@ def _relation(relation: Any, regions: dict[str, Mention], notes: list[str]) -> S
     direction = relation.get("direction") or "right"
     if direction not in ("right", "left", "bi"):
         raise ValueError(f"direction {direction!r} is neither right nor left nor bi")
-    labels = rows.members(relation, "labels") if relation.get("labels") else []
+    labels = checks.members(relation, "labels") if relation.get("labels") else []
     if not labels:
-        notes.append("relation without a label left out")
+        notes.append(NO_RELATION)
     found = []
     for label in labels:
         if direction != "left":
-            found.append(rows.fact(label, head, tail))
+            found.append(checks.fact(label, head, tail))
         if direction != "right":
-            found.append(rows.fact(label, tail, head))
+            found.append(checks.fact(label, tail, head))
         notes += ["relation in both directions: two annotations"] * (direction == "bi")
     return found

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruie.readers import Bad, Fact, Mention, Record, Source, files
-from ruie.readers.documents import Document, DocumentEvent, cut, members, number, string
+from ruie.readers import Fact, Mention, Source
+from ruie.readers.checks import fact, listed, members, number, string
+from ruie.readers.documents import Document, DocumentEvent, Instance, of_records
 
 SUFFIXES = (".json", ".jsonl")
 TASKS = ("EET", "EEA")
@@ -25,36 +26,24 @@ PIECES = "discontinuous span: each piece kept by itself"
 FIRST_PIECE = "trigger of several pieces: first piece kept"
 
 
-def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    number_of = -1
-    for line_number, line in files.lines(file):
-        if not line.strip():
-            continue
-        number_of += 1
-        given = files.value(line, f"{file}:{line_number}")
-        try:
-            document = _document(given)
-        except files.FAULTS as error:
-            yield Bad(f"{file}#{number_of}", f"{files.why(error)}; expected a sentence of PHEE")
-            continue
-        units = [(0, len(document.text))]
-        yield from cut(document, units, source.task, file, number_of)
+def records(file: Path, source: Source) -> Iterator[Instance]:
+    return of_records(file, source, _document, "a sentence with its events")
 
 
-def _document(record: Any) -> Document:
-    document = Document(string(record["context"]))
-    for annotation in members(record["annotations"]):
-        for event in members(annotation["events"]):
+def _document(record: Any, source: Source) -> tuple[Document, list[tuple[int, int]]]:
+    document = Document(string(record["context"], "context"))
+    for annotation in members(record, "annotations"):
+        for event in members(annotation, "events"):
             first = _mentions(event["Trigger"], document, FIRST_PIECE)[0]
             further = len(event["Trigger"]["text"]) - 1
-            document.notes += ["further trigger of an event left out"] * further
+            document.losses += ["further trigger of an event left out"] * further
             given = list(_arguments(event, "", document))
             found = list(dict.fromkeys(given))
             document.notes += ["annotation given twice: kept once"] * (len(given) - len(found))
-            found.sort(key=lambda fact: (fact.mentions[0].start, fact.mentions[0].end))
-            trigger = Fact(string(event["event_type"]), (first,))
+            found.sort(key=lambda argument: (argument.mentions[0].start, argument.mentions[0].end))
+            trigger = fact(event["event_type"], first)
             document.events.append(DocumentEvent(trigger, found))
-    return document
+    return document, [(0, len(document.text))]
 
 
 def _arguments(given: Any, path: str, document: Document) -> Iterator[Fact]:
@@ -67,22 +56,22 @@ def _arguments(given: Any, path: str, document: Document) -> Iterator[Fact]:
             continue
         role = f"{path}.{name}" if path else name
         if name == "Combination":
-            for drugs in members(value):
+            for drugs in listed(value, name):
                 yield from _arguments(drugs, name, document)
             continue
-        yield from (Fact(role, (m,)) for m in _mentions(value, document, PIECES))
+        yield from (fact(role, m) for m in _mentions(value, document, PIECES))
         yield from _arguments(value, role, document)
 
 
 def _mentions(given: Any, document: Document, note: str) -> list[Mention]:
     """Each piece of each mention; ``note`` where one has several. ``ValueError`` for none."""
     out = []
-    texts, starts = members(given["text"]), members(given["start"])
+    texts, starts = members(given, "text"), members(given, "start")
     for words, places in zip(texts, starts, strict=True):
-        pieces = list(zip(members(words), members(places), strict=True))
+        pieces = list(zip(listed(words, "text"), listed(places, "start"), strict=True))
         document.notes += [note] * (len(pieces) > 1)
         for piece, start in pieces:
-            out.append(Mention(string(piece), number(start), start + len(piece)))
+            out.append(Mention(string(piece, "text"), number(start, "start"), start + len(piece)))
     if not out:
         raise ValueError("a trigger or an argument without a mention")
     return out

@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files
+from ruie.readers import Fact, Mention, Schema, Source
+from ruie.readers.checks import listed, members, number, string
 from ruie.readers.documents import (
     TYPES,
     Document,
     DocumentEvent,
-    cut,
-    members,
-    number,
+    Instance,
+    of_records,
     ontology,
-    string,
     tokens,
     type_name,
 )
@@ -35,20 +34,8 @@ def schema(source: Source) -> Schema | None:
     return ontology(source, _role)
 
 
-def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    for n, (line_number, line) in enumerate(files.lines(file)):
-        if not line.strip():
-            continue
-        where = f"{file}#{n}"
-        given = files.value(line, f"{file}:{line_number}")
-        try:
-            document, units = _document(given, source)
-        except files.FAULTS as error:
-            yield Bad(where, f"{files.why(error)}; expected a window with its events")
-            continue
-        if source.options.get("window") != "sentence":
-            units = [(0, len(document.text))]
-        yield from cut(document, units, source.task, file, n)
+def records(file: Path, source: Source) -> Iterator[Instance]:
+    return of_records(file, source, _document, "a window with its events")
 
 
 def _role(name: str) -> str:
@@ -56,28 +43,35 @@ def _role(name: str) -> str:
 
 
 def _document(given: Any, source: Source) -> tuple[Document, list[tuple[int, int]]]:
-    """The window and its sentences."""
-    lengths = [len(members(sentence)) for sentence in members(given["sentences"])]
-    text, places = tokens([string(word) for words in given["sentences"] for word in words])
+    """The window and its units."""
+    lengths = [len(listed(sentence, "a sentence")) for sentence in members(given, "sentences")]
+    text, places = tokens(
+        [string(word, "a token") for words in given["sentences"] for word in words]
+    )
 
     def mention(span: Any) -> Mention:
-        first, last = number(span[0]), number(span[1])
+        first, last = number(span[0], "a token number"), number(span[1], "a token number")
         if not 0 <= first <= last < len(places):
             raise ValueError(f"there are no tokens [{first}, {last}]")
         start, end = places[first][0], places[last][1]
         return Mention(text[start:end], start, end)
 
     document = Document(text)
-    links = [(members(t), a, string(role)) for t, a, role in members(given["gold_evt_links"])]
-    triggers = [members(t) for t in members(given["evt_triggers"])]
+    links = [
+        (listed(t, "a trigger"), a, string(role, "a role"))
+        for t, a, role in members(given, "gold_evt_links")
+    ]
+    triggers = [listed(t, "a trigger") for t in members(given, "evt_triggers")]
     for trigger in triggers:
-        labels = [string(label[0]) for label in members(trigger[2])]
-        document.notes += ["further type of an event left out"] * (len(labels) - 1)
+        labels = [string(label[0], "label") for label in listed(trigger[2], "types")]
+        document.losses += ["further type of an event left out"] * (len(labels) - 1)
         arguments = [Fact(_role(role), (mention(a),)) for t, a, role in links if t == trigger[:2]]
         kind = Fact(type_name(labels[0], source), (mention(trigger),))
         document.events.append(DocumentEvent(kind, arguments))
     known = [trigger[:2] for trigger in triggers]
-    document.notes += ["argument of no event left out"] * sum(t not in known for t, _, _ in links)
+    document.losses += ["argument of no event left out"] * sum(t not in known for t, _, _ in links)
+    if source.options.get("window") != "sentence":
+        return document, [(0, len(text))]
     units, at = [], 0
     for n in lengths:
         if n:

@@ -1,5 +1,4 @@
-"""What formats of JSON records share: the records of a file, their fields, offsets of other
-countings."""
+"""What formats of JSON records share: the records of a file, offsets of other countings."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Fact, Mention, files
+from ruie.readers import Bad, Mention, checks, files
 
 
 def objects(file: Path) -> Iterator[tuple[str, Any]]:
@@ -47,29 +46,8 @@ def inner(text: str) -> Any:
         raise ValueError(str(error).removeprefix(": ").removesuffix("; correct the file")) from None
 
 
-def string(value: Any, what: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{what} is not a string: {value!r}")
-    value.encode()  # half a surrogate pair is no text, and could not be written
-    return value
-
-
-def members(record: Any, field: str) -> list[Any]:
-    """A field that holds a list."""
-    value = record[field]
-    if not isinstance(value, list):
-        raise TypeError(f"{field!r} is not a list")
-    return value
-
-
-def fact(label: Any, *mentions: Mention) -> Fact:
-    return Fact(string(label, "label"), mentions)
-
-
 def offsets(start: Any, end: Any) -> tuple[int, int]:
-    if type(start) is not int or type(end) is not int:
-        raise TypeError(f"offsets must be whole numbers, not {start!r} and {end!r}")
-    return start, end
+    return checks.number(start, "an offset"), checks.number(end, "an offset")
 
 
 def mention(text: str, start: int, end: int) -> Mention:

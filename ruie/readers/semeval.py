@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Mention, Record, Source, files, tokens
+from ruie.readers import Bad, Mention, Record, Source, checks, files
 
 SUFFIXES = (".txt",)
 TASKS = ("RE",)
@@ -69,7 +69,7 @@ def _record(where: str, block: list[str], keep: bool) -> Record:
         raise ValueError(f"the relation {relation!r} names {match[2]} twice")
     if match and not keep:
         label, head, tail = match[1], match[2], match[3]
-    return Record(where, text, [tokens.fact(label, ends[head], ends[tail])])
+    return Record(where, text, [checks.fact(label, ends[head], ends[tail])])
 
 
 def _marked(sentence: str) -> tuple[str, dict[str, Mention]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Fact, Mention, Record, Source, files, rows
+from ruie.readers import Bad, Fact, Mention, Record, Source, checks, files, rows
 
 SUFFIXES = (".jsonl", ".json", ".csv")
 TASKS = ("NER", "RE", "EET", "EEA")
@@ -39,7 +39,7 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
             yield record
             continue
         try:
-            text = rows.string(record["text"], "the text")
+            text = checks.string(record["text"], "the text")
             event, facts = _built(text, record, source.task)
         except files.FAULTS as error:
             form = " and ".join(repr(field) for field in ["text", *FIELDS[source.task]])
@@ -50,24 +50,24 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
 
 def _built(text: str, record: Any, task: str) -> tuple[Fact | None, list[Fact]]:
     if task == "NER":
-        return None, [_fact(text, span, span) for span in rows.members(record, "spans")]
+        return None, [_fact(text, span, span) for span in checks.members(record, "spans")]
     if task == "RE":
-        relations = rows.members(record, "relations")
+        relations = checks.members(record, "relations")
         return None, [_fact(text, r, r["head"], r["tail"]) for r in relations]
     if task == "EET":
-        return None, [_fact(text, e, e["trigger"]) for e in rows.members(record, "events")]
+        return None, [_fact(text, e, e["trigger"]) for e in checks.members(record, "events")]
     event = _fact(text, record["event"], record["event"]["trigger"])
-    return event, [_fact(text, span, span) for span in rows.members(record, "arguments")]
+    return event, [_fact(text, span, span) for span in checks.members(record, "arguments")]
 
 
 def _fact(text: str, named: Any, *spans: Any) -> Fact:
-    return rows.fact(named["label"], *(_mention(text, span) for span in spans))
+    return checks.fact(named["label"], *(_mention(text, span) for span in spans))
 
 
 def _mention(text: str, span: Any) -> Mention:
     if not isinstance(span, dict):
         raise TypeError(f"a span is not an object: {span!r}")
-    said = None if span.get("text") is None else rows.string(span["text"], "text of a span")
+    said = None if span.get("text") is None else checks.string(span["text"], "text of a span")
     start, end = span.get("start"), span.get("end")
     if start is None and end is None:
         if not said:

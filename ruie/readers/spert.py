@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, files, tokens
+from ruie.readers import Bad, Fact, Mention, Record, Schema, Source, checks, files, tokens
 
 SUFFIXES = (".json",)
 TASKS = ("NER", "RE")
@@ -31,9 +31,12 @@ def schema(source: Source) -> Schema | None:
     part = "entities" if source.task == "NER" else "relations"
     if not isinstance(types, dict) or not isinstance(types.get(part), dict):
         raise UserError(f"{found[0]}: must hold an object of types as {part!r}; correct it")
-    if any(label.encode("utf-8", "replace").decode() != label for label in types[part]):
-        raise UserError(f"{found[0]}: a type is no text (half a surrogate pair); correct it")
-    return list(types[part]) or None
+    try:
+        return [checks.string(label) for label in types[part]] or None
+    except ValueError:
+        raise UserError(
+            f"{found[0]}: a type is no text (half a surrogate pair); correct it"
+        ) from None
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
@@ -50,10 +53,8 @@ def records(file: Path, source: Source) -> Iterator[Record | Bad]:
 
 
 def _list(record: Any, field: str) -> list[Any]:
-    value = record[field]
-    if not isinstance(value, list) and value != {}:  # files without relations say {} as well
-        raise TypeError(f"{field!r} is not a list")
-    return list(value)
+    # files without relations say {} as well
+    return [] if record[field] == {} else checks.members(record, field)
 
 
 def _entities(record: Any, text: tokens.Tokens) -> tuple[list[Fact], list[str]]:
@@ -65,13 +66,13 @@ def _entities(record: Any, text: tokens.Tokens) -> tuple[list[Fact], list[str]]:
         if len(tags) != len(text.tokens):
             raise ValueError(f"{len(tags)} tags for {len(text.tokens)} tokens")
         found, notes = tokens.spans(tags)
-    return [tokens.fact(label, text.mention(start, end)) for label, start, end in found], notes
+    return [checks.fact(label, text.mention(start, end)) for label, start, end in found], notes
 
 
 def _relations(record: Any, entities: list[Fact]) -> list[Fact]:
     mentions: list[Mention] = [entity.mentions[0] for entity in entities]
     return [
-        tokens.fact(
+        checks.fact(
             r["type"], tokens.member(mentions, r["head"]), tokens.member(mentions, r["tail"])
         )
         for r in _list(record, "relations")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from ruie.readers import Fact, Mention
+from ruie.readers import Mention, checks
 
 #: Notes on tags that break their scheme.
 NO_START = "tag inside a span that never began: a span begins there"
@@ -31,19 +31,11 @@ class Tokens:
 
     def mention(self, start: Any, end: Any) -> Mention:
         """The tokens ``[start, end)``."""
-        if type(start) is not int or type(end) is not int:
-            raise TypeError(f"token numbers must be whole numbers, not {start!r} and {end!r}")
+        start, end = checks.number(start, "a token number"), checks.number(end, "a token number")
         if not 0 <= start < end <= len(self.tokens):
             raise ValueError(f"tokens [{start}, {end}) of {len(self.tokens)}: there are none")
         first, last = self.starts[start], self.starts[end - 1] + len(self.tokens[end - 1])
         return Mention(self.text[first:last], first, last)
-
-
-def fact(label: Any, *mentions: Mention) -> Fact:
-    if not isinstance(label, str):
-        raise TypeError(f"label {label!r} is not a string")
-    label.encode()
-    return Fact(label, mentions)
 
 
 def member(members: Sequence[Mention], index: Any) -> Mention:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ruie.readers import Bad, Record, Source, files, tokens
+from ruie.readers import Bad, Record, Source, checks, files, rows, tokens
 from ruie.readers.fewrel import mention
 
 SUFFIXES = (".jsonl", ".json")
@@ -19,20 +19,20 @@ OPTIONS = {"join": ()}
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    lines = ((number, line) for number, line in files.lines(file) if line.strip())
-    for count, (number, line) in enumerate(lines):
-        where = f"{file}#{count}"
-        value = files.value(line, f"{file}: line {number}")
+    for where, value in rows.objects(file):
+        if isinstance(value, Bad):
+            yield value
+            continue
         try:
-            triplets = value["triplets"]
-            if not isinstance(triplets, list) or not triplets:
-                raise TypeError("'triplets' is not a list of triplets")
+            triplets = checks.members(value, "triplets")
+            if not triplets:
+                raise ValueError("'triplets' is empty")
             if any(t["tokens"] != triplets[0]["tokens"] for t in triplets):
                 raise ValueError("the triplets differ in their tokens")
             text = tokens.Tokens(triplets[0]["tokens"], source.options.get("join", " "))
             notes: list[str] = []
             facts = [
-                tokens.fact(t["label"], *(mention(text, t[end], notes) for end in ("head", "tail")))
+                checks.fact(t["label"], *(mention(text, t[end], notes) for end in ("head", "tail")))
                 for t in triplets
             ]
         except files.FAULTS as error:

@@ -1,30 +1,19 @@
-"""What the tests of several formats share: reading a small folder, and breaking what is read.
-Nothing here is a test."""
+"""Reading in tests of formats: a small folder written and read, what was found in it, and how that
+agrees with a release of the same data. Nothing here is a test."""
 
 from __future__ import annotations
 
-import copy
 import json
-import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
 
 from ruie import readers
 from ruie.cli import UserError
 from ruie.examples import Example
-
-#: Values that stand where others should.
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 30) | st.floats() | st.text(max_size=4)
-    | st.sampled_from(["NA", "", "O", "B-a", "I-b", "\ud800", 10**30]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["tokens", "type", "start", "h"]), inner, max_size=2),
-    max_leaves=5,
-)  # fmt: skip
 
 
 def write(file: Path, content: Any) -> Path:
@@ -35,97 +24,74 @@ def write(file: Path, content: Any) -> Path:
     return file.parent
 
 
+def lines(*records: Any) -> bytes:
+    """JSON lines."""
+    return "".join(json.dumps(r) + "\n" for r in records).encode()
+
+
 def read(
-    name: str, path: Path, task: str, repair: bool = False, **source: Any
+    format: str,
+    path: Path,
+    task: str,
+    repair: bool = False,
+    split: str = "test",
+    files: Mapping[str, Sequence[str]] | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    **options: str,
 ) -> tuple[list[Example], readers.Problems]:
+    """Examples of a file or of a folder's split, and what was counted."""
     problems = readers.Problems(repair=repair)
-    source = {"dataset": "toy", "split": "test", **source}
-    return list(readers.get(name)(readers.Source(path, task, **source), problems)), problems
+    source = readers.Source(path, task, "toy", split, files, labels, options)
+    return list(readers.get(format)(source, problems)), problems
 
 
-def found(examples: list[Example]) -> list[list[tuple[str, ...]]]:
-    """Label and span texts of each example's annotations."""
-    return [[(a.label, *(s.text for s in a.spans)) for a in e.annotations] for e in examples]
-
-
-def refused(name: str, path: Path, task: str, *parts: str, **source: Any) -> None:
+def refused(format: str, path: Path, task: str, *parts: str, **more: Any) -> None:
     """The reading ends in a ``UserError`` of one line that holds the parts."""
     with pytest.raises(UserError) as error:
-        read(name, path, task, **source)
+        read(format, path, task, **more)
     assert len(str(error.value).splitlines()) == 1
     for part in parts:
         assert part in str(error.value)
 
 
-def survives(name: str, path: Path, task: str, repair: bool, **source: Any) -> Any:
-    """Examples that hold together and the problems, or None for a ``UserError`` of one line;
-    anything else that is raised fails the test."""
-    lines = ["no error"]
-    try:
-        examples, problems = read(name, path, task, repair, **source)
-    except UserError as error:
-        examples, lines = [], str(error).splitlines()
-    assert len(lines) == 1
-    if lines != ["no error"]:
-        return None
+def found(examples: Sequence[Example]) -> list[list[tuple[str, ...]]]:
+    """Label and span texts of each example's annotations."""
+    return [[(a.label, *(s.text for s in a.spans)) for a in e.annotations] for e in examples]
+
+
+def instances(examples: Sequence[Example]) -> list[Any]:
+    """Text, given event, and label and span texts of each example."""
+    events = [e.event and (e.event.type, e.event.trigger.text) for e in examples]
+    return list(zip((e.text for e in examples), events, found(examples), strict=True))
+
+
+def said(examples: Sequence[Example]) -> list[Any]:
+    """Text, given event if there is one, and (label, start, end, ...) of each example."""
+    out = []
     for e in examples:
-        assert e.text.strip()
-        e.text.encode()
-        for a in e.annotations:
-            assert a.label in e.schema
-            assert len(a.spans) == (2 if task == "RE" else 1)
-            assert all(s.text and e.text[s.start : s.end] == s.text for s in a.spans)
-    return examples, problems
-
-
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Paths of all values inside a JSON value."""
-    out = [path] if path else []
-    if isinstance(value, dict | list):
-        inner = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in inner:
-            out += _places(item, (*path, key))
+        facts = [(a.label, *(n for s in a.spans for n in (s.start, s.end))) for a in e.annotations]
+        event = e.event and (e.event.type, e.event.trigger.start, e.event.trigger.end)
+        out.append((e.text, *([event] if event else []), facts))
     return out
 
 
-@st.composite
-def broken(draw: st.DrawFn, value: Any) -> Any:
-    """A JSON value with one to three values inside it replaced, repeated or deleted."""
-    value = copy.deepcopy(value)
-    for _ in range(draw(st.integers(1, 3))):
-        places = _places(value)
-        if not places:
-            break
-        *path, last = draw(st.sampled_from(places))
-        holder = value
-        for key in path:
-            holder = holder[key]
-        how = draw(st.sampled_from(["replace", "delete", "repeat"]))
-        if how == "replace":
-            holder[last] = draw(VALUES)
-        elif how == "delete":
-            del holder[last]
-        elif isinstance(holder, list):
-            holder.insert(draw(st.integers(0, len(holder))), copy.deepcopy(holder[last]))
-    return value
+def counts(examples: Sequence[Example]) -> tuple[int, int]:
+    """Instances and annotations."""
+    return len(examples), sum(len(e.annotations) for e in examples)
 
 
-@st.composite
-def torn(draw: st.DrawFn, content: bytes) -> bytes:
-    """Bytes of a file cut, with others put in, or with a part of it repeated or left out."""
-    for _ in range(draw(st.integers(1, 3))):
-        start, end = sorted(draw(st.integers(0, len(content))) for _ in range(2))
-        piece = draw(
-            st.sampled_from([b"", b"\n", b"\t", b" ", b"#", b"\r\n", b"\xff", b"NaN", b'"', b"<e1>",
-                             b"B-", b"I-x", b"-DOCSTART-", "é🙂\u2028".encode(), content])
-            | st.binary(max_size=4)
-        )  # fmt: skip
-        content = content[:start] + piece + content[end if draw(st.booleans()) else start :]
-    return content
+def labels(examples: Sequence[Example]) -> Counter[str]:
+    return Counter(a.label for e in examples for a in e.annotations)
+
+
+def listed(records: Sequence[Any], field: str) -> int:
+    """How many annotations the records list, whatever they are worth."""
+    lists = (r.get(field) for r in records if isinstance(r, dict))
+    return sum(len(members) for members in lists if isinstance(members, list))
 
 
 def even(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
+    return " ".join(text.split())
 
 
 Sets = set[tuple[str, ...]]
@@ -153,16 +119,27 @@ def compare(
     return len(both), [(e, mine, theirs) for e, mine, theirs in both if mine not in theirs]
 
 
-def counts(examples: list[Example]) -> tuple[int, int]:
-    """Instances and annotations."""
-    return len(examples), sum(len(e.annotations) for e in examples)
-
-
-def said(records: list[Any], field: str) -> int:
-    """How many annotations the records list, whatever they are worth."""
-    lists = (r.get(field) for r in records if isinstance(r, dict))
-    return sum(len(members) for members in lists if isinstance(members, list))
-
-
-def labels(examples: list[Example]) -> Counter[str]:
-    return Counter(a.label for e in examples for a in e.annotations)
+def agreement(examples: Sequence[Example], folder: Path) -> tuple[int, int]:
+    """Against a conversion in the IE_INSTRUCTIONS layout: instances that both hold, and those of
+    them with the same (label, span text) set. EET instances are paired by text (a text held twice
+    may agree with either), EEA ones by text, event type and trigger's text, if there is one
+    such pair only."""
+    theirs = defaultdict(list)
+    for path in sorted(folder.glob("*.json")):
+        if path.name != "labels.json":
+            for record in json.loads(path.read_text()):
+                events, text = record["events"], even(record["sentence"])
+                if folder.parent.name == "EET":
+                    labels = {(e["type"], even(e["trigger"])) for e in events}
+                    theirs[text, None].append(labels)
+                else:
+                    labels = {(a["role"], even(a["name"])) for a in events[0]["arguments"]}
+                    place = (events[0]["type"], events[0]["trigger"], events[0]["pos"][0])
+                    theirs[text, place].append(labels)
+    both = same = 0
+    for e in examples:
+        place = e.event and (e.event.type, e.event.trigger.text, e.event.trigger.start)
+        pairs = theirs.get((even(e.text), place), [])
+        both += bool(pairs)
+        same += {(a.label, even(a.spans[0].text)) for a in e.annotations} in pairs
+    return both, same

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents_help import agreement, corrupted_json, found, read, refused, survives
+from breaking import corrupted, survives
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import agreement, instances, read, refused
 
 RECORD: dict[str, Any] = {
     "sentence": "...",
@@ -36,7 +37,7 @@ TEXT = "Öl ( Brent ) rose $ 5 ."
 
 def put(folder: Path, *records: Any) -> Path:
     data = records[0] if isinstance(records[0], bytes) else json.dumps(records).encode()
-    (folder / "train.json").write_bytes(data)
+    (folder / "test.json").write_bytes(data)
     return folder
 
 
@@ -48,10 +49,10 @@ def test_each_task(tmp_path):
         ("EET", None, [(up, "rose")]),
         ("EEA", (up, "rose"), [("Item", "Brent"), ("Difference2", "$ 5")]),
     ):
-        examples, counts = read("ace_json", tmp_path, task)
-        assert found(examples) == [(TEXT, event, rest)]
-        assert examples[0].source == "train.json#0"
-        assert not counts
+        examples, problems = read("ace_json", tmp_path, task)
+        assert instances(examples) == [(TEXT, event, rest)]
+        assert examples[0].source == "test.json#0"
+        assert not problems.counts
     refused("ace_json", tmp_path, "RE", "holds no RE")
     refused("ace_json", tmp_path, "NER", "no option 'unit' in this format; options: none", unit="x")
 
@@ -60,10 +61,10 @@ def test_words_that_disagree_with_the_tokens_are_a_fault(tmp_path):
     record = copy.deepcopy(RECORD)
     record["golden-entity-mentions"][0]["text"] = "Brent"
     record["golden-entity-mentions"][1]["text"] = "$6"
-    refused("ace_json", put(tmp_path, record), "NER", "train.json#0: wrong offsets", "'Brent'")
-    examples, counts = read("ace_json", tmp_path, "NER", repair=True)
-    assert found(examples)[0][2] == [("Commodity", "Brent")]
-    assert counts == {
+    refused("ace_json", put(tmp_path, record), "NER", "test.json#0: wrong offsets", "'Brent'")
+    examples, problems = read("ace_json", tmp_path, "NER", repair=True)
+    assert instances(examples)[0][2] == [("Commodity", "Brent")]
+    assert problems.counts == {
         "wrong offsets (found by literal search)": 1,
         "span not in text (annotation left out)": 1,
     }
@@ -72,8 +73,8 @@ def test_words_that_disagree_with_the_tokens_are_a_fault(tmp_path):
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ({"words": ["a", 5]}, "int where a string is expected"),
-        ({"words": None}, "NoneType where a list is expected"),
+        ({"words": ["a", 5]}, "a token is not a string: 5"),
+        ({"words": None}, "'words' is not a list: None"),
         (
             {"golden-entity-mentions": [{"entity-type": "b", "text": "a", "start": 7, "end": 9}]},
             "no tokens [7, 9]",
@@ -82,19 +83,19 @@ def test_words_that_disagree_with_the_tokens_are_a_fault(tmp_path):
             {"golden-entity-mentions": [{"entity-type": "b", "text": "a", "start": 0}]},
             "field 'end' is missing",
         ),
-        ({"golden-entity-mentions": {}}, "dict where a list is expected"),
+        ({"golden-entity-mentions": {}}, "'golden-entity-mentions' is not a list: {}"),
     ],
 )
 def test_malformed_records(tmp_path, change, part):
     put(tmp_path, RECORD, {**RECORD, **change})
-    refused("ace_json", tmp_path, "NER", "train.json#1: unreadable record", part)
-    examples, counts = read("ace_json", tmp_path, "NER", repair=True)
+    refused("ace_json", tmp_path, "NER", "test.json#1: unreadable record", part)
+    examples, problems = read("ace_json", tmp_path, "NER", repair=True)
     assert len(examples) == 1
-    assert counts == {"unreadable record (record left out)": 1}
+    assert problems.counts == {"unreadable record (record left out)": 1}
 
 
 @settings(max_examples=100)
-@given(corrupted_json([RECORD, RECORD]), st.sampled_from(["NER", "EET", "EEA"]), st.booleans())
+@given(corrupted([RECORD, RECORD]), st.sampled_from(["NER", "EET", "EEA"]), st.booleans())
 def test_corrupted_files_are_refused_or_counted(data, task, repair):
     with tempfile.TemporaryDirectory() as folder:
         survives("ace_json", put(Path(folder), data), task, repair)
@@ -123,7 +124,7 @@ def _names(folder: Path) -> dict[str, str | None]:
 )
 def test_real_files(shared, files, events, arguments, eet, eea):
     folder = shared / "data/raw/CrudeOilNews"
-    more: dict[str, Any] = {"files": [files], "labels": _names(folder), "repair": True}
+    more: dict[str, Any] = {"files": {"test": [files]}, "labels": _names(folder), "repair": True}
     examples, _ = read("ace_json", folder, "EEA", **more)
     assert len(examples) == events
     assert sum(len(e.annotations) for e in examples) == arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import breaking
 import pytest
 import reading
 from hypothesis import given
@@ -85,7 +86,7 @@ def test_numbers_from_0_and_comments_as_wide_as_tokens(tmp_path):
 def test_a_number_as_the_first_word_numbers_nothing(tmp_path):
     # numbers that do not count the tokens, one-word sentences, two columns: all are words
     for content in ("1 CD O\n\n1 CD O\nof NN O\n", "0 O\n1 O\n2 O\n"):
-        examples, _ = read(tmp_path, content)
+        examples, _ = read(tmp_path, content, labels={"x": "x"})
         assert examples[-1].text == ("1 of" if "CD" in content else "0 1 2")
 
 
@@ -100,7 +101,7 @@ def test_a_hash_begins_tokens_as_well_as_comments(tmp_path, cut):
 
 @pytest.mark.parametrize("cut", ["\t", " "])
 def test_document_starts_are_skipped_and_end_a_sentence(tmp_path, cut):
-    content = "-DOCSTART-\tO\n\na\tO\n-DOCSTART-\tO\nb\tO\n\n".replace("\t", cut)
+    content = "-DOCSTART-\tO\n\na\tO\n-DOCSTART-\tO\nb\tB-X\n\n".replace("\t", cut)
     examples, problems = read(tmp_path, content)
     assert [(e.text, e.source) for e in examples] == [("a", "test.tsv#0"), ("b", "test.tsv#1")]
     assert problems.counts == {"-DOCSTART- line skipped": 2}
@@ -114,9 +115,50 @@ def test_columns_by_number_and_by_name(tmp_path):
         ("ner\tpos\tword\n" + body, {"token": "word", "tag": "ner"}),
         ("# global.columns = NER POS FORM\n" + body, {"token": "FORM", "tag": "NER"}),
     ]:
-        examples, _ = read(tmp_path, content, options=options)
+        examples, _ = read(tmp_path, content, **options)
         assert [e.text for e in examples] == ["a b"]
         assert reading.found(examples) == [[("X", "b")]]
+
+
+@pytest.mark.parametrize(
+    ("header", "cut"),
+    [("token\ttag", "\tO"), ("word pos ner", " N O"), ("Word POS NER_tags", " N O"),
+     ("word\ttag\n", "\tO")],
+)  # fmt: skip
+def test_a_line_of_column_names_is_no_token(tmp_path, header, cut):
+    line = f"Rome{cut}".removesuffix("O") + "B-LOC\n"
+    examples, problems = read(tmp_path, f"{header}\nin{cut}\n{line}\nup{cut}\n")
+    assert [(e.text, e.source) for e in examples] == [
+        ("in Rome", "test.tsv#0"),
+        ("up", "test.tsv#1"),
+    ]
+    assert reading.found(examples) == [[("LOC", "Rome")], []]
+    assert problems.counts == {"line of column names skipped": 1}
+
+
+def test_names_of_columns_beside_numbers(tmp_path):
+    examples, _ = read(tmp_path, "id\tform\tner\n1\tAl\tB-PER\n2\tran\tO\n")
+    assert reading.found(examples) == [[("PER", "Al")]]
+    assert examples[0].text == "Al ran"
+
+
+@pytest.mark.parametrize("first", ["word\tO", "tag\tO", "word\tB-X"])
+def test_a_token_may_be_called_word(tmp_path, first):
+    examples, problems = read(tmp_path, f"{first}\nend\tB-X\n")
+    assert examples[0].text == f"{first.split()[0]} end"
+    assert not problems.counts
+
+
+NAMED = {"token": "Wort", "tag": "Art"}
+
+
+def test_a_first_line_that_may_name_columns_is_hinted_at(tmp_path):
+    hint = "if line 2 names the columns, name those of the token and the tag with the options"
+    folder = reading.write(tmp_path / "test.tsv", "\nWort\tArt\nRom\tB-LOC\n\nin\tX\n")
+    reading.refused("bio", folder, "NER", "test.tsv#0", "tag 'Art' is neither O nor", hint)
+    examples, problems = reading.read("bio", folder, "NER", repair=True, **NAMED)
+    assert [e.text for e in examples] == ["Rom"]
+    assert hint not in problems.first_bad  # of the other sentence
 
 
 @pytest.mark.parametrize(
@@ -132,30 +174,30 @@ def test_columns_by_number_and_by_name(tmp_path):
 )
 def test_options_that_cannot_be(tmp_path, options, parts):
     folder = reading.write(tmp_path / "test.tsv", PLAIN)
-    reading.refused("bio", folder, "NER", *parts, options=options)
+    reading.refused("bio", folder, "NER", *parts, **options)
 
 
 def test_schemes(tmp_path):
     iob1 = "a\tI-X\nb\tB-X\nc\tO\n"
-    examples, problems = read(tmp_path, iob1, options={"scheme": "iob1"})
+    examples, problems = read(tmp_path, iob1, scheme="iob1")
     assert reading.found(examples) == [[("X", "a"), ("X", "b")]]
     assert not problems.counts
     examples, problems = read(tmp_path, iob1)
     assert reading.found(examples) == [[("X", "a"), ("X", "b")]]
     assert problems.counts == {tokens.NO_START: 1}
-    examples, problems = read(tmp_path, "a\tX\nb\tX\nc\tO\n", options={"scheme": "io"})
+    examples, problems = read(tmp_path, "a\tX\nb\tX\nc\tO\n", scheme="io")
     assert reading.found(examples) == [[("X", "a b")]]
 
 
 def test_letters_alone_need_a_label(tmp_path):
     folder = reading.write(tmp_path / "test.tsv", "BRCA1\tB\ngene\tI\n")
     reading.refused("bio", folder, "NER", "test.tsv#0", "no label", "label=")
-    examples, _ = reading.read("bio", folder, "NER", options={"label": "gene"})
+    examples, _ = reading.read("bio", folder, "NER", label="gene")
     assert reading.found(examples) == [[("gene", "BRCA1 gene")]]
 
 
 def test_tokens_without_spaces_between(tmp_path):
-    examples, _ = read(tmp_path, "東\tB-LOC\n京\tI-LOC\nへ\tO\n", options={"join": ""})
+    examples, _ = read(tmp_path, "東\tB-LOC\n京\tI-LOC\nへ\tO\n", join="")
     assert examples[0].text == "東京へ"
     assert examples[0].annotations[0].spans == (Span("東京", 0, 2),)
 
@@ -182,7 +224,7 @@ def test_a_line_without_a_token_is_left_out(tmp_path):
     ],
 )
 def test_a_bad_line_costs_its_sentence(tmp_path, line, parts):
-    folder = reading.write(tmp_path / "test.tsv", f"a\tO\n\n{line}\nb\tO\n\nc\tO\n")
+    folder = reading.write(tmp_path / "test.tsv", f"a\tO\n\n{line}\nb\tO\n\nc\tB-X\n")
     reading.refused("bio", folder, "NER", "test.tsv#1", "unreadable record", *parts)
     examples, problems = reading.read("bio", folder, "NER", repair=True)
     assert [e.text for e in examples] == ["a", "c"]
@@ -207,14 +249,14 @@ def test_entities_alone(tmp_path, task):
 
 @given(st.data(), st.sampled_from([PLAIN, PLAIN.replace("\t", " "), NUMBERED]), st.booleans())
 def test_torn_files_are_refused_or_read(data, content, repair):
-    content = data.draw(reading.torn(content.encode()))
+    content = data.draw(breaking.torn(content.encode()))
     options = data.draw(
         st.dictionaries(st.sampled_from(["token", "tag"]), st.sampled_from(["1", "-1", "Zoë", ""]))
         | st.sampled_from([{"scheme": "io"}, {"scheme": "iob1"}, {"label": "x"}, {"join": ""}])
     )
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.tsv", content)
-        reading.survives("bio", path, "NER", repair, options=options)
+        breaking.survives("bio", path, "NER", repair, **options)
 
 
 #: Folder of the release -> (original files, label names, (instances, annotations, known sentences)

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from documents_help import agreement, corrupted_bytes, found, read, refused, sound, survives
+from breaking import sound, survives, torn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import agreement, instances, read, refused
 
 TEXT = "Zoë 😀 Lee sued Acme Inc. in May. She and Bo won;\nAcme paid.\n"
 #: Offsets by hand: "Zoë 😀 Lee" is [0, 9], "sued" [10, 14], "Acme Inc." [15, 24]; the second
@@ -44,64 +45,64 @@ ALWAYS = {
 
 
 def put(folder: Path, ann: str | bytes = ANN, text: str | bytes = TEXT) -> Path:
-    for name, content in (("train.txt", text), ("train.ann", ann)):
+    for name, content in (("test.txt", text), ("test.ann", ann)):
         data = content if isinstance(content, bytes) else content.encode()
         (folder / name).write_bytes(data)
     return folder
 
 
 def test_entities_are_spans_that_trigger_nothing(tmp_path):
-    examples, counts = read("brat", put(tmp_path), "NER")
-    assert found(examples) == [
+    examples, problems = read("brat", put(tmp_path), "NER")
+    assert instances(examples) == [
         (ONE, None, [("Person", "Zoë 😀 Lee"), ("Firm", "Acme Inc.")]),
         (TWO, None, [("Person", "She"), ("Person", "Bo")]),
         (THREE, None, [("Firm", "Acme")]),
     ]
-    assert counts == {**ALWAYS, "discontinuous span: each piece kept by itself": 1}
+    assert problems.counts == {**ALWAYS, "discontinuous span: each piece kept by itself": 1}
     assert examples[0].schema == ("Firm", "Person")
-    assert [e.source for e in examples] == ["train.txt#0", "train.txt#1", "train.txt#2"]
+    assert [e.source for e in examples] == ["test.txt#0", "test.txt#1", "test.txt#2"]
     sound(examples, "NER")
 
 
 def test_relations(tmp_path):
-    examples, counts = read("brat", put(tmp_path), "RE")
+    examples, problems = read("brat", put(tmp_path), "RE")
     # R2 joins two sentences; R3 ends in an event, whose trigger stands for it
-    assert [f[2] for f in found(examples)] == [
+    assert [f[2] for f in instances(examples)] == [
         [("Rival", "Zoë 😀 Lee", "Acme Inc.")],
         [("Same", "She", "won")],
         [],
     ]
-    assert counts == {
+    assert problems.counts == {
         **ALWAYS,
         "relation between sentences left out": 1,
         "event as an argument: its trigger kept": 1,
         "discontinuous span of a trigger or in a relation: first piece kept": 2,
     }
-    whole, counts = read("brat", put(tmp_path), "RE", unit="document")
-    assert found(whole)[0][2][1] == ("Rival", "She", "Acme")
-    assert "relation between sentences left out" not in counts
+    whole, problems = read("brat", put(tmp_path), "RE", unit="document")
+    assert instances(whole)[0][2][1] == ("Rival", "She", "Acme")
+    assert "relation between sentences left out" not in problems.counts
 
 
 def test_triggers(tmp_path):
-    examples, counts = read("brat", put(tmp_path), "EET")
-    assert [f[2] for f in found(examples)] == [
+    examples, problems = read("brat", put(tmp_path), "EET")
+    assert [f[2] for f in instances(examples)] == [
         [("Sue", "sued")],
         [("Win", "won")],
         [("Pay", "paid")],
     ]
-    assert counts == {**ALWAYS, "second event of the same type and trigger left out": 1}
+    assert problems.counts == {**ALWAYS, "second event of the same type and trigger left out": 1}
 
 
 def test_arguments(tmp_path):
-    examples, counts = read("brat", put(tmp_path), "EEA")
-    assert found(examples) == [
+    examples, problems = read("brat", put(tmp_path), "EEA")
+    assert instances(examples) == [
         (ONE, ("Sue", "sued"), [("Plaintiff", "Zoë 😀 Lee"), ("Defendant", "Acme Inc.")]),
         (TWO, ("Win", "won"), [("Winner", "She"), ("Winner", "Bo")]),
         (THREE, ("Pay", "paid"), [("Payer", "Acme"), ("Cause", "paid")]),
         (THREE, ("Pay", "paid"), []),
     ]
     # Loser and Cause of E2 stand elsewhere; E1 and E4 are arguments
-    assert counts == {
+    assert problems.counts == {
         **ALWAYS,
         "argument in another sentence left out": 2,
         "event as an argument: its trigger kept": 2,
@@ -124,7 +125,7 @@ def test_units(tmp_path, task):
 def test_a_span_over_a_line_break_keeps_its_sentence(tmp_path):
     folder = put(tmp_path, "T1\tFirm 4 13\tAcme Ltd.\n", "Old Acme\nLtd. Failed.")
     examples, _ = read("brat", folder, "NER")
-    assert found(examples) == [
+    assert instances(examples) == [
         ("Old Acme Ltd.", None, [("Firm", "Acme Ltd.")]),
         ("Failed.", None, []),
     ]
@@ -140,7 +141,7 @@ def test_a_span_over_a_line_break_keeps_its_sentence(tmp_path):
         ("T1\tFirm 0 3;4 5\tZoë Acme", "do not stand at [0 3;4 5]"),
         ("T1\tFirm 0 3\tBob", "span not in text"),
         ("T1\tFirm 0 3\tAcme", "wrong offsets"),
-        ("T9\tFirm 0 3\tZoë\nT9\tFirm 0 3\tZoë", "train.ann:2: unreadable record: T9 is given"),
+        ("T9\tFirm 0 3\tZoë\nT9\tFirm 0 3\tZoë", "test.ann:2: unreadable record: T9 is given"),
         ("R1\tRival Arg1:T1", "must be TYPE Arg1:NAME Arg2:NAME"),
         ("R1\tRival Arg1:T1 Arg2:T2", "T1 is named, but no line gives it"),
         ("E1\tSue:T1", "T1 is named, but no line gives it"),
@@ -152,30 +153,30 @@ def test_a_span_over_a_line_break_keeps_its_sentence(tmp_path):
 )
 def test_a_bad_line_is_named(tmp_path, line, why):
     kind = {"E": "EEA", "R": "RE"}.get(line[0], "NER")
-    refused("brat", put(tmp_path, line), kind, "train.", why, "correct the record")
+    refused("brat", put(tmp_path, line), kind, "test.", why, "correct the record")
 
 
 def test_a_bad_line_is_counted_and_the_rest_read(tmp_path):
     folder = put(tmp_path, ANN + "T1\tFirm 0 3\tZoë\nX\nE9\tSue:T99 Who:T1\nE8\tWin:T4 Who:T98\n")
-    examples, counts = read("brat", folder, "EEA", repair=True)
+    examples, problems = read("brat", folder, "EEA", repair=True)
     assert len(examples) == 5  # four as before, and E8 without its argument
-    assert counts["unreadable record (record left out)"] == 4
+    assert problems.counts["unreadable record (record left out)"] == 4
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    refused("brat", tmp_path, "NER", "no file of split 'train'")
-    (tmp_path / "train.ann").write_text(ANN)
-    refused("brat", tmp_path, "NER", "train.txt: no such file")
-    refused("brat", put(tmp_path, ANN, b"caf\xe9"), "NER", "train.txt: not UTF-8")
-    refused("brat", put(tmp_path, b"T1\xff"), "NER", "train.ann: not UTF-8")
+    refused("brat", tmp_path, "NER", "no file of split 'test'")
+    (tmp_path / "test.ann").write_text(ANN)
+    refused("brat", tmp_path, "NER", "test.txt: no such file")
+    refused("brat", put(tmp_path, ANN, b"caf\xe9"), "NER", "test.txt: not UTF-8")
+    refused("brat", put(tmp_path, b"T1\xff"), "NER", "test.ann: not UTF-8")
     refused("brat", put(tmp_path), "NER", "unit=page: must be sentence or line", unit="page")
     refused("brat", put(tmp_path), "NER", "no option 'units'", units="line")
 
 
 def test_a_text_without_annotations(tmp_path):
-    examples, counts = read("brat", put(tmp_path, ""), "NER", labels={"Firm": "firm"})
+    examples, problems = read("brat", put(tmp_path, ""), "NER", labels={"Firm": "firm"})
     assert [e.text for e in examples] == [ONE, TWO, THREE]
-    assert not counts
+    assert not problems.counts
     assert read("brat", put(tmp_path, "", " \n"), "NER", labels={"Firm": "firm"})[0] == []
 
 
@@ -186,8 +187,8 @@ _LINES = st.permutations(ANN.splitlines()).flatmap(
 
 @settings(max_examples=150)
 @given(
-    _LINES.flatmap(corrupted_bytes),
-    st.just(TEXT.encode()) | corrupted_bytes(TEXT.encode()),
+    _LINES.flatmap(torn),
+    st.just(TEXT.encode()) | torn(TEXT.encode()),
     st.sampled_from(["NER", "RE", "EET", "EEA"]),
     st.booleans(),
 )
@@ -199,7 +200,7 @@ def test_corrupted_files_are_refused_or_counted(ann, text, task, repair):
 @pytest.mark.parametrize("task", ["NER", "RE", "EET", "EEA"])
 def test_the_order_of_lines_does_not_matter(tmp_path, task):
     def everything(ann: str):
-        examples = found(read("brat", put(tmp_path, ann), task)[0])
+        examples = instances(read("brat", put(tmp_path, ann), task)[0])
         return sorted((text, event or (), sorted(rest)) for text, event, rest in examples)
 
     assert everything("\n".join(reversed(ANN.splitlines()))) == everything(ANN)
@@ -208,13 +209,13 @@ def test_the_order_of_lines_does_not_matter(tmp_path, task):
 def test_real_files(shared):
     folder = shared / "data/raw/PHEE"
     labels = {"Adverse_event": "adverse event", "Potential_therapeutic_event": "other"}
-    examples, counts = read("brat", folder, "EET", files=["*.ann"], labels=labels)
+    examples, problems = read("brat", folder, "EET", files={"test": ["*.ann"]}, labels=labels)
     # ten abstracts' sentences with one trigger each; three of them are in the sample
     assert (len(examples), sum(len(e.annotations) for e in examples)) == (10, 10)
-    assert counts == {"attribute left out": 2}
+    assert problems.counts == {"attribute left out": 2}
     assert agreement(examples, shared / "data/ie/EET/PHEE") == (3, 3)
-    examples, _ = read("brat", folder, "NER", files=["*.ann"])
+    examples, _ = read("brat", folder, "NER", files={"test": ["*.ann"]})
     assert sum(len(e.annotations) for e in examples) == 55
     # its E lines name a trigger alone
-    examples, _ = read("brat", folder, "EEA", files=["*.ann"])
+    examples, _ = read("brat", folder, "EEA", files={"test": ["*.ann"]})
     assert (len(examples), sum(len(e.annotations) for e in examples)) == (10, 0)

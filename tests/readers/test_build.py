@@ -115,6 +115,22 @@ def test_a_label_without_a_name_is_a_fault(folder):
     assert (problems.records, problems.left_out, problems.bad) == (3, 0, 1)
 
 
+def test_an_annotation_that_no_record_can_hold_is_left_out_and_no_fault(tmp_path):
+    # E1's argument stands in the second sentence
+    (tmp_path / "test.txt").write_text("Ann left.\nOslo slept.\n")
+    (tmp_path / "test.ann").write_text(
+        "T1\tLeave 4 8\tleft\nT2\tCity 10 14\tOslo\nE1\tLeave:T1 Place:T2\nA1\tNegated E1\n"
+    )
+    problems = Problems()
+    source = Source(tmp_path, "EEA", "d", "test")
+    (example,) = get("brat")(source, problems)
+    assert (example.text, example.annotations) == ("Ann left.", ())
+    lost = "argument in another sentence left out"
+    assert problems.outcomes == {lost: "annotation left out", "attribute left out": "noted"}
+    assert problems.first[lost].startswith(f"{tmp_path}/test.txt#0")
+    assert (problems.records, problems.left_out, problems.bad) == (1, 0, 0)
+
+
 def test_sentences_without_annotation_can_be_left_out(folder):
     found, problems = read(folder, annotated_only=True)
     assert [e.id for e in found] == ["d/test/000000", "d/test/000002"]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents_help import agreement, corrupted_json, found, read, refused, survives
+from breaking import corrupted, survives
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import agreement, instances, read, refused
 
 from ruie.readers.casie import name
 
@@ -76,7 +77,7 @@ def put(folder: Path, document: Any = DOCUMENT, source: bool = True) -> Path:
     return folder
 
 
-FILES = ["annotation/*.json"]
+FILES = {"test": ["annotation/*.json"]}
 
 
 def test_names():
@@ -89,16 +90,16 @@ def test_names():
 
 
 def test_triggers_and_arguments(tmp_path):
-    examples, counts = read("casie", put(tmp_path), "EET", files=FILES)
+    examples, problems = read("casie", put(tmp_path), "EET", files=FILES)
     moved = {"offsets wrong by one or two: mended": 2}
-    assert found(examples) == [
+    assert instances(examples) == [
         (ONE, None, [("data breach", "Breach")]),
         (TWO, None, [("data breach", "stole")]),
         (THREE, None, [("patch vulnerability", "patched")]),
     ]
-    assert counts == moved
-    examples, counts = read("casie", put(tmp_path), "EEA", files=FILES)
-    assert found(examples) == [
+    assert problems.counts == moved
+    examples, problems = read("casie", put(tmp_path), "EEA", files=FILES)
+    assert instances(examples) == [
         (ONE, ("data breach", "Breach"), []),
         (TWO, ("data breach", "stole"), [("attacker", "Zoë’s gang"), ("number of data", "5")]),
         (
@@ -107,7 +108,7 @@ def test_triggers_and_arguments(tmp_path):
             [("common vulnerabilities and exposures", "CVE-1"), ("releaser", "Acme")],
         ),
     ]
-    assert counts == {**moved, "argument in another sentence left out": 1}
+    assert problems.counts == {**moved, "argument in another sentence left out": 1}
 
 
 def test_without_the_source_text_the_lines_are_lost(tmp_path):
@@ -134,13 +135,13 @@ def test_offsets_further_away_are_a_fault(tmp_path, shift):
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [
-        (("content",), 5, ("1.json#0", "int where a string is expected")),
+        (("content",), 5, ("1.json#0", "content is not a string: 5")),
         (("cyberevent",), {}, ("1.json#0", "field 'hopper' is missing")),
         (("cyberevent", "hopper", 1, "events", 0, "nugget"), {}, ("1.json#2", "'text' is missing")),
         (
             ("cyberevent", "hopper", 0, "events", 0, "nugget", "startOffset"),
             "33",
-            ("1.json#0", "str where a whole number is expected"),
+            ("1.json#0", "startOffset is not a whole number"),
         ),
         (
             ("cyberevent", "hopper", 0, "events", 0, "nugget"),
@@ -163,7 +164,7 @@ def test_other_tasks_are_refused(tmp_path):
 
 
 @settings(max_examples=80)
-@given(corrupted_json(DOCUMENT), st.sampled_from(["EET", "EEA"]), st.booleans())
+@given(corrupted(DOCUMENT), st.sampled_from(["EET", "EEA"]), st.booleans())
 def test_corrupted_files_are_refused_or_counted(data, task, repair):
     with tempfile.TemporaryDirectory() as folder:
         path = put(Path(folder), data) / "annotation/1.json"
@@ -172,18 +173,18 @@ def test_corrupted_files_are_refused_or_counted(data, task, repair):
 
 def test_real_files(shared):
     folder = shared / "data/raw/CASIE"
-    given = [json.loads(p.read_text()) for p in folder.glob(FILES[0])]
+    given = [json.loads(p.read_text()) for p in folder.glob(FILES["test"][0])]
     events = [e for d in given for h in d["cyberevent"]["hopper"] for e in h["events"]]
-    examples, counts = read("casie", folder, "EEA", files=FILES)
+    examples, problems = read("casie", folder, "EEA", files=FILES)
     assert len(examples) == len(events) == 273
-    assert counts == {"argument in another sentence left out": 32}
+    assert problems.counts == {"argument in another sentence left out": 32}
     kept = sum(len(e.annotations) for e in examples)
     assert kept == sum(len(e.get("argument", [])) for e in events) - 32 == 742
     assert agreement(examples, shared / "data/ie/EEA/CASIE") == (60, 60)
     ours = {e.event.type for e in examples} | {r for e in examples for r in e.schema}
     labels = json.loads((shared / "data/ie/EEA/CASIE/labels.json").read_text())
     assert ours <= {*labels, *(r for roles in labels.values() for r in roles)}
-    examples, counts = read("casie", folder, "EET", files=FILES)
+    examples, problems = read("casie", folder, "EET", files=FILES)
     assert sum(len(e.annotations) for e in examples) == 273
-    assert not counts
+    assert not problems.counts
     assert agreement(examples, shared / "data/ie/EET/CASIE") == (56, 56)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ruie.cli import UserError
-from ruie.readers import Bad, Fact, Mention, Source
+from ruie.readers import Bad, Fact, Mention, Skip, Source
 from ruie.readers.documents import Document, DocumentEvent, cut, ontology, tokens, type_name
 
 TEXT = "Ann met Bo.\nCy left."
@@ -35,7 +35,8 @@ def test_a_relation_between_sentences_is_counted():
     kept, crossing = fact("knows", "Ann", "Bo"), fact("knows", "Ann", "Cy")
     first, second = run("RE", relations=[kept, crossing])
     assert [f.label for f in first.facts] == ["knows"]
-    assert list(first.notes) == ["relation between sentences left out"]
+    assert list(first.losses) == ["relation between sentences left out"]
+    assert not first.notes
     assert not second.facts
 
 
@@ -44,7 +45,19 @@ def test_an_argument_in_another_sentence_is_counted():
     (record,) = run("EEA", events=[event])
     assert (record.event.label, record.text) == ("meet", "Ann met Bo.")
     assert [m.text for f in record.facts for m in f.mentions] == ["Ann"]
-    assert list(record.notes) == ["argument in another sentence left out"]
+    assert list(record.losses) == ["argument in another sentence left out"]
+    assert not record.notes
+
+
+def test_what_is_said_of_the_document_goes_with_its_first_instance():
+    first, second = run("NER", notes=["a note"], losses=["a loss"])
+    assert (first.notes, first.losses) == (["a note"], ["a loss"])
+    assert (second.notes, second.losses) == ([], [])
+
+
+def test_a_document_without_an_event_is_skipped():
+    assert run("EEA", notes=["a note"]) == [Skip("d.txt#0", "document without an instance")]
+    assert len(run("EET")) == 2  # sentences in which there is nothing to find
 
 
 def test_what_stands_in_no_unit_is_bad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import breaking
 import pytest
 import reading
 from hypothesis import given
@@ -40,7 +41,7 @@ def test_relations_and_their_order(tmp_path):
 def test_names_of_relations(tmp_path, name):
     reading.write(tmp_path / "names.json", {"P9": name, "P7": "unused"})
     folder = reading.write(tmp_path / "test.json", RELATIONS)
-    examples, problems = reading.read("fewrel", folder, "RE", options={"names": "names.json"})
+    examples, problems = reading.read("fewrel", folder, "RE", names="names.json")
     assert reading.labels(examples) == {"ruler": 2, "P1": 1}
     assert examples[0].schema == ("P1", "ruler")
     assert problems.counts == {SEVERAL: 1, "relation 'P1' has no name: it stays as it is": 1}
@@ -50,8 +51,8 @@ def test_names_of_relations(tmp_path, name):
 def test_names_must_be_names(tmp_path, names):
     reading.write(tmp_path / "names.json", names)
     folder = reading.write(tmp_path / "test.json", RELATIONS)
-    reading.refused("fewrel", folder, "RE", "names.json", options={"names": "names.json"})
-    reading.refused("fewrel", folder, "RE", "no such file", options={"names": "nowhere.json"})
+    reading.refused("fewrel", folder, "RE", "names.json", names="names.json")
+    reading.refused("fewrel", folder, "RE", "no such file", names="nowhere.json")
 
 
 @pytest.mark.parametrize(
@@ -100,31 +101,29 @@ def test_what_is_none_of_the_format(tmp_path, content):
 
 @given(st.data(), st.booleans())
 def test_broken_records_are_refused_or_counted(data, repair):
-    relations = data.draw(reading.broken(RELATIONS))
+    relations = data.draw(breaking.broken(RELATIONS))
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.json", relations)
-        outcome = reading.survives("fewrel", path, "RE", repair)
+        outcome = breaking.survives("fewrel", path, "RE", repair)
     if outcome:
         examples, problems = outcome
         said = sum(map(len, relations.values()))
         assert said == reading.counts(examples)[1] or problems.counts
 
 
-@given(reading.VALUES | st.binary(max_size=20), reading.VALUES)
+@given(breaking.VALUES | st.binary(max_size=20), breaking.VALUES)
 def test_anything_in_the_place_of_the_files(content, names):
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.json", content)
-        reading.survives("fewrel", path, "RE", True)
+        breaking.survives("fewrel", path, "RE", True)
         reading.write(path / "names.json", names)
         reading.write(path / "test.json", RELATIONS)
-        reading.survives("fewrel", path, "RE", True, options={"names": "names.json"})
+        breaking.survives("fewrel", path, "RE", True, names="names.json")
 
 
 def test_a_real_file(shared):
     raw = shared / "data" / "raw" / "FewRel__thunlp"
-    examples, problems = reading.read(
-        "fewrel", raw, "RE", split="dev", options={"names": "pid2name.json"}
-    )
+    examples, problems = reading.read("fewrel", raw, "RE", split="dev", names="pid2name.json")
     # 16 relations of 12 sentences each
     assert reading.counts(examples) == (192, 192)
     assert set(reading.labels(examples).values()) == {12}

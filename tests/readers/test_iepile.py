@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from breaking import attempt, broken, damaged, lines, read, said
+from breaking import attempt, broken, torn
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import lines, read, said
 
 from ruie.cli import UserError
 from ruie.readers import iepile
@@ -63,7 +64,7 @@ def put(folder, *records, name="test.json"):
 def test_instructions_of_one_text_are_put_together(tmp_path):
     other = row("NER", ["place"], {"place": ["Rome"]}, source="other")
     path = put(tmp_path, PEOPLE, row("NER", ["place"], {"place": []}, "Nobody."), PLACES, other)
-    found, problems = read(path, "iepile")
+    found, problems = read("iepile", path, "NER")
     assert said(found) == [
         (TEXT, [("person", 0, 3), ("person", 8, 11), ("place", 15, 19)]),
         ("Nobody.", []),
@@ -71,7 +72,7 @@ def test_instructions_of_one_text_are_put_together(tmp_path):
     ]
     assert found[0].schema == ("group", "person", "place", "time")  # all that is asked for
     assert problems.counts == {iepile.TOGETHER: 1, "offsets found by literal search": 4}
-    found, problems = read(path, "iepile", source="other")
+    found, problems = read("iepile", path, "NER", source="other")
     assert said(found) == [(TEXT, [("place", 15, 19)])]
     assert found[0].schema == ("place",)
     assert problems.counts["row of another source"] == 3
@@ -79,16 +80,16 @@ def test_instructions_of_one_text_are_put_together(tmp_path):
 
 def test_a_repeated_row_says_nothing_new(tmp_path):
     twice = row("NER", ["person"], {"person": ["Ana", "Ana", "Zoë"]})
-    found, _ = read(put(tmp_path, PEOPLE, twice), "iepile")
+    found, _ = read("iepile", put(tmp_path, PEOPLE, twice), "NER")
     # the second row names Ana twice, but the first row's Ana is the same fact
     assert said(found) == [(TEXT, [("person", 0, 3), ("person", 8, 11)])]
-    found, _ = read(put(tmp_path, twice), "iepile")
+    found, _ = read("iepile", put(tmp_path, twice), "NER")
     assert said(found) == [(TEXT, [("person", 0, 3), ("person", 21, 24), ("person", 8, 11)])]
 
 
 def test_rows_of_other_tasks_are_skipped_and_counted(tmp_path):
     path = put(tmp_path, RELATION, PEOPLE, EVENT, row("SPO", ["x"], {}))
-    found, problems = read(path, "iepile", "RE")
+    found, problems = read("iepile", path, "RE")
     assert said(found) == [(TEXT, [("met", 0, 3, 8, 11)])]
     assert found[0].schema == ("met", "owns")
     skipped = {f"row of the task {task!r}": 1 for task in ("NER", "EE", "SPO")}
@@ -102,11 +103,11 @@ LEAVING = ("departure", 25, 29), [("who", 0, 3)]
 
 def test_events_serve_triggers_and_arguments(tmp_path):
     path = put(tmp_path, EVENT)
-    found, problems = read(path, "iepile", "EET")
+    found, problems = read("iepile", path, "EET")
     assert said(found) == [(TEXT, [("meeting", 4, 7), ("departure", 25, 29)])]
     assert found[0].schema == ("departure", "meeting")
     assert problems.counts[iepile.STRIPPED] == 1  # "met "
-    found, _ = read(path, "iepile", "EEA")
+    found, _ = read("iepile", path, "EEA")
     assert said(found) == [(TEXT, *MEETING), (TEXT, *LEAVING)]
     assert [e.schema for e in found] == [("guest", "place"), ("time", "who")]
     listed = [
@@ -114,13 +115,13 @@ def test_events_serve_triggers_and_arguments(tmp_path):
         for t, [e] in EVENTS.items()
     ]
     path = put(tmp_path, {**EVENT, "output": json.dumps(listed)})
-    found, _ = read(path, "iepile", "EEA")
+    found, _ = read("iepile", path, "EEA")
     assert said(found) == [(TEXT, *MEETING), (TEXT, *LEAVING)]
 
 
 def test_triggers_alone(tmp_path):
     path = put(tmp_path, row("EET", list(ROLES), {"meeting": ["met"], "departure": ["NAN"]}))
-    found, problems = read(path, "iepile", "EET")
+    found, problems = read("iepile", path, "EET")
     assert said(found) == [(TEXT, [("meeting", 4, 7)])]
     assert problems.counts == {"offsets found by literal search": 1}
 
@@ -131,12 +132,16 @@ def test_arguments_of_events_whose_trigger_the_schema_names(tmp_path):
 
     one = row("EEA", [asked("meeting", ["met"]), asked("departure", ["left"])],
               {"meeting": [EVENTS["meeting"][0]["arguments"]], "departure": []})  # fmt: skip
-    found, problems = read(put(tmp_path, one), "iepile", "EEA")
+    found, problems = read("iepile", put(tmp_path, one), "EEA")
     assert said(found) == [(TEXT, *MEETING), (TEXT, ("departure", 25, 29), [])]
     assert iepile.NO_TRIGGER not in problems.counts
+    _, problems = read(
+        "iepile", put(tmp_path, {"text": TEXT, "event": [NO_TRIGGER]}), "EET", labels={"x": "x"}
+    )
+    assert problems.outcomes == {iepile.NO_TRIGGER: "annotation left out"}
     # of two triggers none is known to belong to the arguments
     two = row("EEA", [asked("meeting", ["met", "left"])], {"meeting": [{"guest": "Ana"}]})
-    found, problems = read(put(tmp_path, two), "iepile", "EEA")
+    found, problems = read("iepile", put(tmp_path, two), "EEA")
     assert found == []
     assert problems.counts == {iepile.NO_TRIGGER: 1}
 
@@ -157,30 +162,33 @@ def test_arguments_of_events_whose_trigger_the_schema_names(tmp_path):
     ],
 )
 def test_raw_records_and_labels_of_tests(tmp_path, task, expected):
-    found, _ = read(put(tmp_path, RAW, {"text": "Nobody."}), "iepile", task)
+    found, _ = read("iepile", put(tmp_path, RAW, {"text": "Nobody."}), task)
     assert said(found) == expected
     asked = row(task, [], None, label=json.dumps(RAW[iepile.RAW[task]]))
-    found, problems = read(put(tmp_path, asked, asked), "iepile", task)
+    found, problems = read("iepile", put(tmp_path, asked, asked), task)
     assert said(found) == expected
     assert problems.counts[iepile.TOGETHER] == 1
 
 
 def test_raw_records_without_the_task_are_counted(tmp_path):
-    found, problems = read(put(tmp_path, RAW, {"text": "Nobody."}), "iepile", "NER")
+    found, problems = read("iepile", put(tmp_path, RAW, {"text": "Nobody."}), "NER")
     assert len(found) == 1
     assert problems.counts["record without 'entity'"] == 1
+
+
+NO_TRIGGER = {"event_type": "meeting", "event_trigger": "", "arguments": []}
 
 
 def test_schema_json_beside_the_data(tmp_path):
     put(tmp_path, RAW)
     (tmp_path / "schema.json").write_bytes(SCHEMA_JSON)
-    assert read(tmp_path, "iepile")[0][0].schema == ("group", "place")
-    found, _ = read(tmp_path, "iepile", "EEA")
+    assert read("iepile", tmp_path, "NER")[0][0].schema == ("group", "place")
+    found, _ = read("iepile", tmp_path, "EEA")
     assert [e.schema for e in found] == [("guest", "place"), ("who", "time")]
     for content in (b"[]\n[]\n", b"[1]\n[]\n{}", b"{}\n[]\n[]", b'[]\n[]\n{"a": 1}'):
         (tmp_path / "schema.json").write_bytes(content)
         with pytest.raises(UserError, match=r"schema\.json: "):
-            read(tmp_path, "iepile")
+            read("iepile", tmp_path, "NER")
 
 
 @pytest.mark.parametrize(
@@ -200,16 +208,16 @@ def test_schema_json_beside_the_data(tmp_path):
 def test_a_bad_record_is_named_or_left_out(tmp_path, task, record, why):
     path = put(tmp_path, ROWS[task], record)
     with pytest.raises(UserError, match=r"test\.json#1: unreadable record") as error:
-        read(path, "iepile", task)
+        read("iepile", path, task)
     assert why in str(error.value)
-    _, problems = read(path, "iepile", task, repair=True)
+    _, problems = read("iepile", path, task, repair=True)
     assert problems.counts["unreadable record (record left out)"] == 1
 
 
 def test_a_string_that_is_not_in_the_text(tmp_path):
     path = put(tmp_path, row("NER", ["person"], {"person": ["Bob"]}))
     with pytest.raises(UserError, match="span not in text: span 'Bob'"):
-        read(path, "iepile")
+        read("iepile", path, "NER")
 
 
 ROWS = {"NER": PEOPLE, "RE": RELATION, "EET": EVENT, "EEA": EVENT}
@@ -226,6 +234,6 @@ def test_broken_records(task, data, repair):
     assert found is not None or not repair
 
 
-@given(damaged(lines(EVENT, RAW)), st.booleans())
+@given(torn(lines(EVENT, RAW)), st.booleans())
 def test_damaged_files(content, repair):
     attempt(content, "test.json", "iepile", "EEA", repair=repair)

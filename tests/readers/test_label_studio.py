@@ -6,9 +6,10 @@ import copy
 import json
 
 import pytest
-from breaking import attempt, broken, damaged, read, said
+from breaking import attempt, broken, torn
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read, said
 
 from ruie.cli import UserError
 from ruie.readers import label_studio
@@ -54,7 +55,7 @@ def put(folder, *tasks):
 
 def test_regions(tmp_path):
     both = region("b", 0, 3, "Ana", "person", "guest")
-    found, problems = read(put(tmp_path, task(ZOE, both), task()), "label_studio")
+    found, problems = read("label_studio", put(tmp_path, task(ZOE, both), task()), "NER")
     facts = [("person", 8, 11), ("person", 0, 3), ("guest", 0, 3)]
     assert said(found) == [(TEXT, facts), (TEXT, [])]
     assert not problems.counts
@@ -72,7 +73,7 @@ def test_regions(tmp_path):
 def test_relations_and_their_direction(tmp_path, direction, facts):
     # a relation may stand before its regions
     made = task(relation("a", "z", "met", direction=direction), ANA, ZOE)
-    found, problems = read(put(tmp_path, made), "label_studio", "RE")
+    found, problems = read("label_studio", put(tmp_path, made), "RE")
     assert said(found) == [(TEXT, facts)]
     assert sum(problems.counts.values()) == (direction == "bi")
 
@@ -83,11 +84,15 @@ def test_what_cannot_be_kept_is_noted(tmp_path):
         {"id": "c", "type": "choices", "value": {"choices": ["good"]}},
     )  # fmt: skip
     for kind in ("NER", "RE"):
-        found, problems = read(put(tmp_path, made), "label_studio", kind)
+        names = {"person": "person"}
+        found, problems = read("label_studio", put(tmp_path, made), kind, labels=names)
         assert len(found[0].annotations) == (2 if kind == "NER" else 0)
         notes = {"region without a label left out": 1, "result of type 'choices' left out": 1}
         unlabelled = {"relation without a label left out": 1} if kind == "RE" else {}
         assert problems.counts == notes | unlabelled
+        # a region is an annotation of NER alone
+        lost = {what for what, outcome in problems.outcomes.items() if outcome != "noted"}
+        assert lost == (set(unlabelled) or {"region without a label left out"})
 
 
 def test_the_first_annotation_that_was_not_cancelled(tmp_path):
@@ -100,7 +105,7 @@ def test_the_first_annotation_that_was_not_cancelled(tmp_path):
     cancelled = task(ANA)
     cancelled["annotations"][0]["was_cancelled"] = True
     old = {"data": {"text": TEXT}, "completions": [{"skipped": True, "result": []}]}
-    found, problems = read(put(tmp_path, several, cancelled, old), "label_studio")
+    found, problems = read("label_studio", put(tmp_path, several, cancelled, old), "NER")
     assert said(found) == [(TEXT, [("person", 8, 11)])]
     assert problems.counts == {
         label_studio.SEVERAL: 1,
@@ -111,19 +116,19 @@ def test_the_first_annotation_that_was_not_cancelled(tmp_path):
 def test_json_min(tmp_path):
     again = {**SMALL, "label": []}
     nothing = {"text": "Nobody.", "id": 5, "annotator": 1}
-    found, problems = read(put(tmp_path, SMALL, again, nothing), "label_studio")
+    found, problems = read("label_studio", put(tmp_path, SMALL, again, nothing), "NER")
     assert said(found) == [(TEXT, [("person", 0, 3), ("person", 8, 11)]), ("Nobody.", [])]
     assert problems.counts == {label_studio.SEVERAL: 1}
     with pytest.raises(UserError, match="JSON-MIN holds no relations: export as JSON"):
-        read(put(tmp_path, SMALL), "label_studio", "RE")
+        read("label_studio", put(tmp_path, SMALL), "RE")
 
 
 def test_the_field_of_the_text(tmp_path):
     made = task(ANA)
     made["data"] = {"body": TEXT, "title": "x", "size": 3}
     with pytest.raises(UserError, match=r"no text in field 'text'.* option field= \(body, title\)"):
-        read(put(tmp_path, made), "label_studio")
-    found, _ = read(put(tmp_path, made), "label_studio", field="body")
+        read("label_studio", put(tmp_path, made), "NER")
+    found, _ = read("label_studio", put(tmp_path, made), "NER", field="body")
     assert said(found) == [(TEXT, [("person", 0, 3)])]
 
 
@@ -142,7 +147,7 @@ def test_what_offsets_count(tmp_path, offsets, text, notes):
     made = task(region("a", *offsets, text, "person"), text="😀 Ana")
     if text is None:
         del made["annotations"][0]["result"][0]["value"]["text"]
-    found, problems = read(put(tmp_path, made), "label_studio")
+    found, problems = read("label_studio", put(tmp_path, made), "NER")
     assert said(found) == [("😀 Ana", [("person", 2, 5)])]
     assert list(problems.counts) == notes
 
@@ -150,8 +155,8 @@ def test_what_offsets_count(tmp_path, offsets, text, notes):
 def test_offsets_that_fit_in_no_way(tmp_path):
     made = task(region("a", 1, 4, "Ana", "person"), text="😀 Ana")
     with pytest.raises(UserError, match=r"wrong offsets: span 'Ana' does not stand at \[1, 4\]"):
-        read(put(tmp_path, made), "label_studio")
-    found, _ = read(put(tmp_path, made), "label_studio", repair=True)
+        read("label_studio", put(tmp_path, made), "NER")
+    found, _ = read("label_studio", put(tmp_path, made), "NER", repair=True)
     assert said(found) == [("😀 Ana", [("person", 2, 5)])]
 
 
@@ -170,7 +175,7 @@ def _changed(**value):
         ("NER", {"data": {"text": TEXT}, "annotations": [{}]}, "field 'result' is missing"),
         ("NER", {"id": 3}, "no text in field 'text'"),
         ("NER", 7, "expected a NER task of Label Studio"),
-        ("NER", _changed(start="/div[1]/text()[1]"), "offsets must be whole numbers"),
+        ("NER", _changed(start="/div[1]/text()[1]"), "an offset is not a whole number"),
         ("NER", _changed(labels="person"), "'labels' is not a list"),
         ("NER", _changed(labels=[1]), "label is not a string: 1"),
         ("NER", _changed(text=5), "text of a region is not a string: 5"),
@@ -181,23 +186,24 @@ def _changed(**value):
 def test_a_bad_task_is_named_or_left_out(tmp_path, kind, made, why):
     path = put(tmp_path, task(ANA), made)
     with pytest.raises(UserError, match=r"export\.json#1: unreadable record") as error:
-        read(path, "label_studio", kind)
+        read("label_studio", path, kind, labels={"person": "person"})
     assert why in str(error.value)
-    found, problems = read(path, "label_studio", kind, repair=True)
+    found, problems = read("label_studio", path, kind, repair=True, labels={"person": "person"})
     assert len(found) == 1
     assert problems.counts["unreadable record (record left out)"] == 1
 
 
+NAMES = {"person": "person", "met": "met"}
 FULL = task(ANA, ZOE, relation("a", "z", "met", direction="bi"))
 
 
 @given(st.sampled_from(["NER", "RE"]), broken([FULL, SMALL]), st.booleans())
 def test_broken_tasks(kind, tasks, repair):
     content = json.dumps(tasks).encode()
-    found = attempt(content, "export.json", "label_studio", kind, repair=repair)
+    found = attempt(content, "export.json", "label_studio", kind, repair, labels=NAMES)
     assert found is not None or not repair
 
 
-@given(damaged(json.dumps([FULL, SMALL], ensure_ascii=False).encode()), st.booleans())
+@given(torn(json.dumps([FULL, SMALL], ensure_ascii=False).encode()), st.booleans())
 def test_damaged_files(content, repair):
     attempt(content, "export.json", "label_studio", "NER", repair=repair)

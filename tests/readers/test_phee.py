@@ -7,9 +7,10 @@ import json
 import tempfile
 from pathlib import Path
 
+from breaking import VALUES, survives
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import VALUES, read, refused, survives
+from reading import read, refused
 
 TEXT = "Two men — given A and B for pain — fell ill, badly."
 
@@ -74,6 +75,7 @@ def test_pieces_and_further_triggers_are_counted(tmp_path):
         "badly",
     ]
     assert problems.counts["further trigger of an event left out"] == 1
+    assert problems.outcomes["further trigger of an event left out"] == "annotation left out"
     assert problems.counts["discontinuous span: each piece kept by itself"] == 1
 
 
@@ -90,7 +92,7 @@ def test_faults(tmp_path):
     refused("phee", put(tmp_path, RECORD), "NER", "holds no NER")
     refused("phee", put(tmp_path, {"context": TEXT}), "EET", "#0", "'annotations' is missing")
     (tmp_path / "test.json").write_text("{")
-    refused("phee", tmp_path, "EET", "test.json:1", "malformed JSON")
+    refused("phee", tmp_path, "EET", "test.json#0", "line 1: malformed JSON")
 
 
 def places(value, path=()):

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents_help import agreement, corrupted_json, found, read, refused, survives
+from breaking import corrupted, survives
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import agreement, instances, read, refused
 
 #: Tokens 0-4 and 5-8; spans include their last token.
 WINDOW: dict[str, Any] = {
@@ -34,7 +35,7 @@ TEXT = "Zoë Lee bombed Aden . She fled to Oman"
 
 def put(folder: Path, *windows: Any, ontology: Any = ONTOLOGY) -> Path:
     lines = [w if isinstance(w, bytes) else json.dumps(w).encode() for w in windows or (WINDOW,)]
-    (folder / "train.jsonlines").write_bytes(b"\n".join(lines))
+    (folder / "test.jsonlines").write_bytes(b"\n".join(lines))
     (folder / "meta.json").write_text(json.dumps(ontology))
     return folder
 
@@ -48,18 +49,18 @@ def test_the_whole_window(tmp_path):
             [("attacker", "Zoë Lee"), ("place", "Oman")],
         ),
     ):
-        examples, counts = read("rams", put(tmp_path), task)
-        assert found(examples) == [(TEXT, event, rest)]
-        assert not counts
+        examples, problems = read("rams", put(tmp_path), task)
+        assert instances(examples) == [(TEXT, event, rest)]
+        assert not problems.counts
     assert examples[0].schema == ("attacker", "place")
-    assert examples[0].source == "train.jsonlines#0"
+    assert examples[0].source == "test.jsonlines#0"
 
 
 def test_sentences(tmp_path):
-    examples, counts = read("rams", put(tmp_path), "EEA", window="sentence")
+    examples, problems = read("rams", put(tmp_path), "EEA", window="sentence")
     event = ("conflict.attack.bombing", "bombed")
-    assert found(examples) == [("Zoë Lee bombed Aden .", event, [("attacker", "Zoë Lee")])]
-    assert counts == {"argument in another sentence left out": 1}
+    assert instances(examples) == [("Zoë Lee bombed Aden .", event, [("attacker", "Zoë Lee")])]
+    assert problems.counts == {"argument in another sentence left out": 1}
     examples, _ = read("rams", put(tmp_path), "EET", window="sentence")
     assert [e.text for e in examples] == ["Zoë Lee bombed Aden .", "She fled to Oman"]
 
@@ -96,40 +97,43 @@ def test_what_the_rest_of_a_window_says_is_counted(tmp_path):
     window = copy.deepcopy(WINDOW)
     window["evt_triggers"][0][2].append(["life.die.n/a", 0.5])
     window["gold_evt_links"][1][0] = [6, 6]
-    examples, counts = read("rams", put(tmp_path, window), "EEA")
-    assert found(examples)[0][2] == [("attacker", "Zoë Lee")]
-    assert counts == {"further type of an event left out": 1, "argument of no event left out": 1}
+    examples, problems = read("rams", put(tmp_path, window), "EEA")
+    assert instances(examples)[0][2] == [("attacker", "Zoë Lee")]
+    assert problems.counts == {
+        "further type of an event left out": 1,
+        "argument of no event left out": 1,
+    }
+    assert set(problems.outcomes.values()) == {"annotation left out"}
+    assert problems.bad == 0  # nothing is wrong with the data
 
 
 @pytest.mark.parametrize(
     ("field", "value", "part"),
     [
-        ("sentences", "a b", "str where a list is expected"),
-        ("sentences", [["a", 1]], "int where a string is expected"),
+        ("sentences", "a b", "'sentences' is not a list: 'a b'"),
+        ("sentences", [["a", 1]], "a token is not a string: 1"),
         ("evt_triggers", [[2, 2]], "list index out of range"),
         ("evt_triggers", [[7, 9, [["x", 1]]]], "there are no tokens [7, 9]"),
-        ("evt_triggers", [[2.0, 2.0, [["x", 1]]]], "float where a whole number is expected"),
+        ("evt_triggers", [[2.0, 2.0, [["x", 1]]]], "a token number is not a whole number: 2.0"),
         ("gold_evt_links", [[[2, 2], [3, 1], "x"]], "there are no tokens [3, 1]"),
     ],
 )
 def test_malformed_windows(tmp_path, field, value, part):
     put(tmp_path, WINDOW, b"", {**WINDOW, field: value})
-    refused("rams", tmp_path, "EET", "train.jsonlines#2: unreadable record", part)
-    examples, counts = read("rams", tmp_path, "EET", repair=True)
+    refused("rams", tmp_path, "EET", "test.jsonlines#1: unreadable record", part)
+    examples, problems = read("rams", tmp_path, "EET", repair=True)
     assert len(examples) == 1
-    assert counts == {"unreadable record (record left out)": 1}
+    assert problems.counts == {"unreadable record (record left out)": 1}
 
 
 def test_malformed_json(tmp_path):
-    refused(
-        "rams", put(tmp_path, WINDOW, b'{"a": NaN}'), "EET", "train.jsonlines:2: malformed JSON"
-    )
+    refused("rams", put(tmp_path, WINDOW, b'{"a": NaN}'), "EET", "#1", "line 2: malformed JSON")
     refused("rams", put(tmp_path, b'{"a": 1, "a": 2}'), "EET", "'a' stands twice")
 
 
 @settings(max_examples=100)
 @given(
-    corrupted_json(WINDOW), st.sampled_from(["EET", "EEA"]),
+    corrupted(WINDOW), st.sampled_from(["EET", "EEA"]),
     st.sampled_from(["all", "sentence"]), st.booleans(),
 )  # fmt: skip
 def test_corrupted_files_are_refused_or_counted(data, task, window, repair):
@@ -145,13 +149,13 @@ def test_corrupted_files_are_refused_or_counted(data, task, window, repair):
 )
 def test_real_files(shared, split, count, arguments, eet, eea):
     folder = shared / "data/raw/RAMS"
-    examples, counts = read("rams", folder, "EET", split, ontology="meta.json")
+    examples, problems = read("rams", folder, "EET", split=split, ontology="meta.json")
     labels = json.loads((shared / "data/ie/EEA/RAMS/labels.json").read_text())
-    assert (len(examples), counts) == (count, {})
+    assert (len(examples), problems.counts) == (count, {})
     assert sorted(examples[0].schema) == sorted(labels)  # 139 types
     assert agreement(examples, shared / "data/ie/EET/RAMS") == eet
-    examples, counts = read("rams", folder, "EEA", split, ontology="meta.json")
-    assert (len(examples), counts) == (count, {})
+    examples, problems = read("rams", folder, "EEA", split=split, ontology="meta.json")
+    assert (len(examples), problems.counts) == (count, {})
     assert sum(len(e.annotations) for e in examples) == arguments
     # the conversion names a role twice where its type has two, and adds one that it met
     assert all({*labels[e.event.type]} ^ {*e.schema} <= {"result"} for e in examples)

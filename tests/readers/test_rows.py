@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,8 +40,3 @@ def test_utf16_units_are_those_of_the_encoding(text, data):
 )
 def test_a_mention_is_within_the_text(start, end, text):
     assert rows.mention("ab", start, end) == (text, start, end)
-
-
-def test_half_a_surrogate_pair_is_no_string():
-    with pytest.raises(ValueError, match="surrogates"):
-        rows.string(json.loads('"\\ud83d"'), "the text")

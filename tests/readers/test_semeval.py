@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import breaking
 import pytest
 import reading
 from hypothesis import given
@@ -41,7 +42,7 @@ def test_direction_is_folded_into_head_and_tail(tmp_path, end):
 
 
 def test_direction_may_be_kept(tmp_path):
-    examples, _ = read(tmp_path, BLOCKS, options={"direction": "keep"})
+    examples, _ = read(tmp_path, BLOCKS, direction="keep")
     assert reading.found(examples) == [
         [("Cause-Effect(e1,e2)", "ink", "stains")],
         [("Entity-Origin(e2,e1)", "a pen", "Ink")],
@@ -85,15 +86,15 @@ def test_what_is_none_of_the_format(tmp_path):
     folder = reading.write(tmp_path / "test.txt", b"1\t\xe9")
     reading.refused("semeval", folder, "RE", "not UTF-8")
     folder = reading.write(tmp_path / "test.txt", BLOCKS)
-    reading.refused("semeval", folder, "RE", "fold or keep", options={"direction": "both"})
+    reading.refused("semeval", folder, "RE", "fold or keep", direction="both")
 
 
 @given(st.data(), st.booleans(), st.sampled_from(["fold", "keep"]))
 def test_torn_files_are_refused_or_read(data, repair, direction):
-    content = data.draw(reading.torn(BLOCKS.encode()))
+    content = data.draw(breaking.torn(BLOCKS.encode()))
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.txt", content)
-        reading.survives("semeval", path, "RE", repair, options={"direction": direction})
+        breaking.survives("semeval", path, "RE", repair, direction=direction)
 
 
 #: Instances, sentences of the release's sample that the file holds, and of these such as the

@@ -6,6 +6,7 @@ import copy
 import tempfile
 from pathlib import Path
 
+import breaking
 import pytest
 import reading
 from hypothesis import given
@@ -78,7 +79,7 @@ def test_the_file_of_types_is_the_schema(tmp_path):
 
 def test_nothing_to_find(tmp_path):
     folder = reading.write(tmp_path / "test.json", [{**RECORD, "relations": {}}])
-    examples, problems = reading.read("spert", folder, "RE")
+    examples, problems = reading.read("spert", folder, "RE", labels={"x": "x"})
     assert examples[0].annotations == ()
     assert not problems.counts
 
@@ -89,7 +90,7 @@ def test_nothing_to_find(tmp_path):
         ({"entities": [{"type": "Org", "start": 3, "end": 6}]}, "NER", "tokens [3, 6) of 5"),
         ({"entities": [{"type": "Org", "start": 3, "end": 3}]}, "NER", "tokens [3, 3) of 5"),
         ({"entities": [{"type": "Org", "start": -1, "end": 1}]}, "NER", "tokens [-1, 1) of 5"),
-        ({"entities": [{"type": 1, "start": 0, "end": 1}]}, "NER", "label 1"),
+        ({"entities": [{"type": 1, "start": 0, "end": 1}]}, "NER", "label is not a string: 1"),
         ({"entities": [{"type": "Org", "end": 1}]}, "NER", "field 'start' is missing"),
         ({"entities": "Org"}, "NER", "'entities' is not a list"),
         ({"entities": None}, "NER", "'entities' is not a list"),
@@ -116,29 +117,31 @@ def test_tags_must_be_as_many_as_tokens(tmp_path):
 def test_events_are_none_of_the_format(tmp_path):
     folder = reading.write(tmp_path / "test.json", [RECORD])
     reading.refused("spert", folder, "EET", "holds no EET; use it for NER, RE")
-    reading.refused("spert", folder, "NER", "option 'tag'", options={"tag": "1"})
+    reading.refused("spert", folder, "NER", "option 'tag'", tag="1")
 
 
 @given(st.data(), st.sampled_from(["NER", "RE"]), st.booleans())
 def test_broken_records_are_refused_or_counted(data, task, repair):
-    records = data.draw(reading.broken([copy.deepcopy(RECORD), TAGGED, RECORD]))
+    records = data.draw(breaking.broken([copy.deepcopy(RECORD), TAGGED, RECORD]))
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.json", records)
-        outcome = reading.survives("spert", path, task, repair)
+        outcome = breaking.survives("spert", path, task, repair)
     if outcome and task == "RE":
         examples, problems = outcome
         # nothing vanishes without being counted
-        assert reading.said(records, "relations") == reading.counts(examples)[1] or problems.counts
+        assert (
+            reading.listed(records, "relations") == reading.counts(examples)[1] or problems.counts
+        )
 
 
-@given(reading.VALUES | st.binary(max_size=20), reading.VALUES)
+@given(breaking.VALUES | st.binary(max_size=20), breaking.VALUES)
 def test_anything_in_the_place_of_the_files(content, types):
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.json", content)
-        reading.survives("spert", path, "NER", True)
+        breaking.survives("spert", path, "NER", True)
         reading.write(path / "types.json", types)
         reading.write(path / "test.json", [RECORD])
-        reading.survives("spert", path, "RE", True)
+        breaking.survives("spert", path, "RE", True)
 
 
 #: Folder -> (label names, (instances, relations, known sentences) of train, dev, test, entities).

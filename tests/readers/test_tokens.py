@@ -38,7 +38,7 @@ def test_token_numbers_outside_the_sentence(ends):
 
 @pytest.mark.parametrize("ends", [(0.0, 1), ("0", 1), (False, True), (None, 1)])
 def test_token_numbers_of_wrong_type(ends):
-    with pytest.raises(TypeError, match="whole numbers"):
+    with pytest.raises(TypeError, match="a token number is not a whole number"):
         tokens.Tokens(["a", "b"]).mention(*ends)
 
 
@@ -51,8 +51,6 @@ def test_tokens_are_a_list_of_strings(words):
 def test_half_a_surrogate_pair_is_no_text():
     with pytest.raises(ValueError, match="surrogates"):
         tokens.Tokens(["a", "\ud800"])
-    with pytest.raises(ValueError, match="surrogates"):
-        tokens.fact("\ud800", Mention("a", 0, 1))
 
 
 def encoded(spans, length, scheme):

@@ -6,6 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import breaking
 import pytest
 import reading
 from hypothesis import given
@@ -46,48 +47,48 @@ def test_a_line_is_a_sentence(tmp_path, name):
     ("value", "part"),
     [
         ({"triplets": [ONE, {**ONE, "tokens": WORDS[:4]}]}, "differ in their tokens"),
-        ({"triplets": []}, "not a list of triplets"),
-        ({"triplets": {"tokens": WORDS}}, "not a list of triplets"),
+        ({"triplets": []}, "'triplets' is empty"),
+        ({"triplets": {"tokens": WORDS}}, "'triplets' is not a list"),
         ({"triplets": [{**ONE, "head": []}]}, "without any token"),
         ({"triplets": [{**ONE, "head": [4, 5]}]}, "tokens [4, 6) of 5"),
-        ({"triplets": [{**ONE, "label": None}]}, "label None"),
+        ({"triplets": [{**ONE, "label": None}]}, "label is not a string: None"),
         ({"triplets": [{"tokens": WORDS, "head": [0]}]}, "is missing"),
         ([], "expected a line of triplets"),
         ({}, "'triplets' is missing"),
     ],
 )
 def test_faults_of_a_line(tmp_path, value, part):
-    folder = reading.write(tmp_path / "test.jsonl", lines(value) + LINES)
-    reading.refused("triplets", folder, "RE", "test.jsonl#0: unreadable record", part)
+    folder = reading.write(tmp_path / "test.jsonl", LINES + lines(value))
+    reading.refused("triplets", folder, "RE", "test.jsonl#2: unreadable record", part)
     examples, problems = reading.read("triplets", folder, "RE", repair=True)
-    assert [e.source for e in examples] == ["test.jsonl#1", "test.jsonl#2"]
+    assert [e.source for e in examples] == ["test.jsonl#0", "test.jsonl#1"]
     assert problems.counts["unreadable record (record left out)"] == 1
 
 
 def test_what_is_no_json(tmp_path):
     for line in ("{", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 100_000):
         folder = reading.write(tmp_path / "test.jsonl", LINES + line)
-        reading.refused("triplets", folder, "RE", "test.jsonl: line 3: malformed JSON")
+        reading.refused("triplets", folder, "RE", "test.jsonl#2", "line 3: malformed JSON")
     reading.refused("triplets", folder, "NER", "holds no NER; use it for RE")
 
 
 @given(st.data(), st.booleans())
 def test_broken_records_are_refused_or_counted(data, repair):
-    values = data.draw(reading.broken([{"triplets": [ONE]}, {"triplets": [ONE, TWO]}]))
+    values = data.draw(breaking.broken([{"triplets": [ONE]}, {"triplets": [ONE, TWO]}]))
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.jsonl", lines(*values))
-        outcome = reading.survives("triplets", path, "RE", repair)
+        outcome = breaking.survives("triplets", path, "RE", repair)
     if outcome:
         examples, problems = outcome
-        assert reading.said(values, "triplets") == reading.counts(examples)[1] or problems.counts
+        assert reading.listed(values, "triplets") == reading.counts(examples)[1] or problems.counts
 
 
 @given(st.data(), st.booleans())
 def test_torn_files_are_refused_or_read(data, repair):
-    content = data.draw(reading.torn(LINES.encode()))
+    content = data.draw(breaking.torn(LINES.encode()))
     with tempfile.TemporaryDirectory() as folder:
         path = reading.write(Path(folder) / "test.jsonl", content)
-        reading.survives("triplets", path, "RE", repair)
+        breaking.survives("triplets", path, "RE", repair)
 
 
 def test_real_files_agree_with_the_processed_release(shared):

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents_help import corrupted_json, found, read, refused, sound, survives
+from breaking import corrupted, sound, survives
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import instances, read, refused
 
 #: Tokens 0-5 and 6-9, ends excluded; character offsets go on over the document.
 DOCUMENT: dict[str, Any] = {
@@ -57,28 +58,28 @@ def put(folder: Path, *documents: Any) -> Path:
     lines = [
         d if isinstance(d, bytes) else json.dumps(d).encode() for d in documents or (DOCUMENT,)
     ]
-    (folder / "train.jsonl").write_bytes(b"\n".join(lines))
+    (folder / "test.jsonl").write_bytes(b"\n".join(lines))
     (folder / "ontology.json").write_text(json.dumps(ONTOLOGY))
     return folder
 
 
 def test_each_task(tmp_path):
-    examples, counts = read("wikievents", put(tmp_path), "NER")
-    assert found(examples) == [
+    examples, problems = read("wikievents", put(tmp_path), "NER")
+    assert instances(examples) == [
         (ONE, None, [("ORG", "Al-Monitor"), ("PER", "Zoë")]),
         (TWO, None, [("GPE", "Aden")]),
     ]
-    assert not counts
+    assert not problems.counts
     attack, evacuation = "Conflict.Attack.Unspecified", "Movement.Transportation.Evacuation"
-    examples, counts = read("wikievents", put(tmp_path), "EET")
-    assert [f[2] for f in found(examples)] == [[(attack, "hit")], [(evacuation, "fled")]]
-    assert not counts
-    examples, counts = read("wikievents", put(tmp_path), "EEA")
-    assert found(examples) == [
+    examples, problems = read("wikievents", put(tmp_path), "EET")
+    assert [f[2] for f in instances(examples)] == [[(attack, "hit")], [(evacuation, "fled")]]
+    assert not problems.counts
+    examples, problems = read("wikievents", put(tmp_path), "EEA")
+    assert instances(examples) == [
         (ONE, (attack, "hit"), [("Attacker", "Al-Monitor")]),
         (TWO, (evacuation, "fled"), [("Origin", "Aden")]),
     ]
-    assert counts == {"argument in another sentence left out": 1}
+    assert problems.counts == {"argument in another sentence left out": 1}
     refused("wikievents", tmp_path, "RE", "holds no RE")
 
 
@@ -98,22 +99,22 @@ def test_the_ontology_is_the_schema(tmp_path):
 def test_a_sentence_that_does_not_hold_its_tokens(tmp_path):
     document = copy.deepcopy(DOCUMENT)
     document["sentences"][0][1] = "Al‐Monitor hit Zoë."  # another hyphen
-    examples, counts = read("wikievents", put(tmp_path, document), "NER")
-    assert found(examples)[0] == (
+    examples, problems = read("wikievents", put(tmp_path, document), "NER")
+    assert instances(examples)[0] == (
         "Al - Monitor hit Zoë .", None, [("ORG", "Al - Monitor"), ("PER", "Zoë")]
     )  # fmt: skip
-    assert counts == {"sentence that does not hold its tokens: tokens joined by spaces": 1}
+    assert problems.counts == {"sentence that does not hold its tokens: tokens joined by spaces": 1}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "part"),
     [
-        (("sentences",), 1, "int where a list is expected"),
+        (("sentences",), 1, "'sentences' is not a list: 1"),
         (("event_mentions", 0, "trigger"), {"start": 9, "end": 11}, "there are no tokens [9, 11]"),
         (("event_mentions", 0, "trigger"), {"start": 3, "end": 3}, "there are no tokens [3, 3]"),
         (("event_mentions", 0, "arguments", 0, "entity_id"), "T9", "'T9' is no entity"),
-        (("event_mentions", 0, "event_type"), None, "NoneType where a string is expected"),
-        (("event_mentions", 0, "trigger", "start"), True, "bool where a whole number"),
+        (("event_mentions", 0, "event_type"), None, "event_type is not a string: None"),
+        (("event_mentions", 0, "trigger", "start"), True, "start is not a whole number: True"),
     ],
 )
 def test_malformed_documents(tmp_path, path, value, part):
@@ -123,14 +124,14 @@ def test_malformed_documents(tmp_path, path, value, part):
         holder = holder[key]
     holder[path[-1]] = value
     put(tmp_path, DOCUMENT, document)
-    refused("wikievents", tmp_path, "EET", "train.jsonl#1: unreadable record", part)
-    examples, counts = read("wikievents", tmp_path, "EET", repair=True)
+    refused("wikievents", tmp_path, "EET", "test.jsonl#1: unreadable record", part)
+    examples, problems = read("wikievents", tmp_path, "EET", repair=True)
     assert len(examples) == 2
-    assert counts == {"unreadable record (record left out)": 1}
+    assert problems.counts == {"unreadable record (record left out)": 1}
 
 
 @settings(max_examples=100)
-@given(corrupted_json(DOCUMENT), st.sampled_from(["NER", "EET", "EEA"]), st.booleans())
+@given(corrupted(DOCUMENT), st.sampled_from(["NER", "EET", "EEA"]), st.booleans())
 def test_corrupted_files_are_refused_or_counted(data, task, repair):
     with tempfile.TemporaryDirectory() as folder:
         survives("wikievents", put(Path(folder), DOCUMENT, data), task, repair)
@@ -145,18 +146,20 @@ def test_real_files(
     shared, split, sentences, entities, events, arguments, unknown, elsewhere
 ):  # fmt: skip
     folder = shared / "data/raw/WikiEvents"
-    examples, counts = read("wikievents", folder, "NER", split)
-    assert (len(examples), counts) == (sentences, {})
+    examples, problems = read("wikievents", folder, "NER", split=split)
+    assert (len(examples), problems.counts) == (sentences, {})
     assert sum(len(e.annotations) for e in examples) == entities
     ontology = {"ontology": "event_role_KAIROS.json"}
     refused("wikievents", folder, "EET", "Contact.RequestCommand", split=split, **ontology)
-    examples, counts = read("wikievents", folder, "EET", split, repair=True, **ontology)
+    examples, problems = read("wikievents", folder, "EET", split=split, repair=True, **ontology)
     assert sum(len(e.annotations) for e in examples) == events - unknown
-    assert counts == {"unknown label (annotation left out)": unknown}
-    examples, counts = read("wikievents", folder, "EEA", split, repair=True, **ontology)
+    assert problems.counts == {"unknown label (annotation left out)": unknown}
+    examples, problems = read("wikievents", folder, "EEA", split=split, repair=True, **ontology)
     assert len(examples) == events - unknown
     assert sum(len(e.annotations) for e in examples) == arguments
-    assert counts["argument in another sentence left out"] == elsewhere
-    examples, counts = read("wikievents", folder, "EET", split)  # the types that stand in the files
+    assert problems.counts["argument in another sentence left out"] == elsewhere
+    examples, problems = read(
+        "wikievents", folder, "EET", split=split
+    )  # the types that stand in the files
     assert sum(len(e.annotations) for e in examples) == events
     sound(examples, "EET")
