@@ -48,7 +48,7 @@ def test_sentences_ids_and_offsets(tmp_path):
         ("test.bio", PLAIN.replace("\t", " ")),
         ("test.txt", PLAIN.replace("\t", "  NN I-NP ")),  # four columns, as in CoNLL-2003
         ("a-test-b.tsv", "\ufeff" + PLAIN),
-        ("devel_test.tsv", PLAIN.replace("\n\n", "\n \t \n")),
+        ("gold_test.tsv", PLAIN.replace("\n\n", "\n \t \n")),
     ],
 )
 def test_the_same_in_other_files(tmp_path, name, content):
