@@ -23,6 +23,7 @@ rule all:
     default_target: True
     input:
         tables(),
+        comparisons(),
         f"{RUN}/report.html",
 
 

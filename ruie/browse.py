@@ -49,7 +49,9 @@ def answer_row(row: dict[str, Any]) -> Html:
         said = tag("span", f"no answer: {row['error']}", class_="item wrong")
     else:
         answers = [row["prediction"] or "", row["gold"]]
-        got, gold = (scorers.parse(a, row["task"], row["schema"], row["text"]) for a in answers)
+        got, gold = (
+            set(scorers.parse(a, row["task"], row["schema"], row["text"])) for a in answers
+        )
         marks = [(got & gold, "right"), (got - gold, "wrong"), (gold - got, "missed")]
         said = join([items(found, kind) for found, kind in marks if found] or ["nothing"], " ")
         said = join([said, tag("span", row["prediction"] or "", class_="text")])
@@ -86,7 +88,7 @@ def section(rows: list[dict[str, Any]], order: list[str]) -> Html:
         inside = []
         for query, answers in queries.items():
             one = answers[0]
-            gold = scorers.parse(one["gold"], one["task"], one["schema"], one["text"])
+            gold = set(scorers.parse(one["gold"], one["task"], one["schema"], one["text"]))
             schema = [ln for ln in one["query"].split("\n") if ln.startswith("Schema:")]
             head = tag("tr", *[tag("th", h) for h in ("System", "Answer", "Demonstrations")])
             body = tag("tbody", *map(answer_row, answers))

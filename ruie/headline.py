@@ -43,11 +43,12 @@ class Column:
 
 
 def panels(results: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """(heading, LLM, rows) of RESULTS: what was held out first, then by LLM as they come.
+    """(heading, LLM, rows) of RESULTS by the first scorer: what was held out first, then by LLM as
+    they come.
 
     Repeated rows count once; raises ``UserError`` where rows disagree.
     """
-    results = results.drop_duplicates()
+    results = tables.shown(results).drop_duplicates()
     key = ["held_out", "llm", "k", "system", "task", "dataset"]
     twice = results[results.duplicated(key)]
     if len(twice):

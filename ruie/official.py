@@ -15,49 +15,72 @@ What it does, faults included:
 - an item of the gold answer is what stands between ``;``; NER keeps pieces without a label, the
   other tasks do not; items are compared as strings, so a final full stop makes a difference;
 - RE: items that hold ``,na,`` are matched loosely (``na_counts``).
+
+Where the published scorer breaks off (a label that is no regular expression, or has groups), this
+one goes on: such labels are taken literally, groups are not looked at.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ruie.scorers import Counts
 
-SPACES = re.compile(r"\s*([,:().;_'-])\s*")
+MARKS = ",:().;_'-"
+REPEATED = re.compile(r"([,.;])\1+")
 
 
 def even(text: str) -> str:
     """Everything evened out that the published scorer does not tell apart."""
-    text = SPACES.sub(r"\1", " ".join(text.split())).lower()
-    text = text.replace("{", "").replace("}", "")
-    for mark in ",.;":
-        text = re.sub(rf"\{mark}+", mark, text)
+    text = " ".join(text.split())
+    for mark in MARKS:
+        if mark in text:
+            text = text.replace(f" {mark}", mark).replace(f"{mark} ", mark)
+    text = REPEATED.sub(r"\1", text.lower().replace("{", "").replace("}", ""))
     return text.replace("\u2019", "'").replace("location", "located")
 
 
 def labels(query: str) -> list[str]:
     """The labels that a query shows, the longest first."""
-    inside = query[query.find("[") + 1 : query.find("]")].split(",")
-    shown = {label.strip().lower().replace("location", "located") for label in inside}
-    return sorted(shown, key=lambda label: (-len(label), label))
+    return list(_labels(query[query.find("[") + 1 : query.find("]")]))
+
+
+@lru_cache(maxsize=1024)
+def _labels(inside: str) -> tuple[str, ...]:
+    shown = {label.strip().lower().replace("location", "located") for label in inside.split(",")}
+    return tuple(sorted(shown, key=lambda label: (-len(label), label)))
+
+
+@lru_cache(maxsize=1024)
+def _item(schema: tuple[str, ...]) -> re.Pattern[str]:
+    """What an item of a prediction looks like."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a label may look like an unusual set
+            return re.compile("|".join(f"{label}:[^;\n]+" for label in schema))
+    except (re.error, OverflowError, RecursionError):
+        return re.compile("|".join(f"{re.escape(label)}:[^;\n]+" for label in schema))
 
 
 def predicted(answer: str, task: str, query: str) -> set[str]:
     """Items of an answer."""
     schema = labels(query)
-    try:
-        item = re.compile("|".join(f"{label}:[^;\n]+" for label in schema))
-    except re.error:  # such a label stops the published scorer
-        item = re.compile("|".join(f"{re.escape(label)}:[^;\n]+" for label in schema))
     text = answer.split("\n\n")[-1].lower().replace("location", "located")
-    found = [match[0] for match in item.finditer(text)]
+    found = [match[0] for match in _item(tuple(schema)).finditer(text) if match[0]]
     if task == "EEA":
         found = [piece for piece in found if piece.split(":")[0] in schema]
     items = {even(piece) for piece in found}
+    if task == "EET":
+        return items
+    # labels that are regular expressions can find pieces without a colon
+    if task == "RE":
+        return {item for item in items if ":" in item}
     if task == "NER":
         source = query.lower()
-        parts = {piece: piece.split(":") for piece in items}
+        parts = {item: item.split(":") for item in items if ":" in item}
         return {i for i, (label, span, *_) in parts.items() if label in schema and span in source}
     return items
 

@@ -55,7 +55,7 @@ def results_section(results: pd.DataFrame) -> Html:
     if results.empty:
         return nothing("result table")
     text = (
-        "F1 in percent by the scorer that the configuration below names, one row for each "
+        "F1 in percent by the first scorer that the configuration below names, one row for each "
         "retrieval system and number of demonstrations k; n counts queries, an average is the mean "
         "of its task's datasets. The best value of a column is marked."
     )

@@ -19,6 +19,19 @@ _pair = pa.struct(
     [("test_id", pa.string()), ("train_id", pa.string()), ("similarity", pa.float64())]
 )
 
+_detail = pa.struct([("what", pa.string()), ("count", pa.int64())])
+_error = pa.struct([("query_id", pa.string()), ("said", pa.string()), ("gold", pa.string())])
+#: What a number was measured on.
+_run = [
+    ("system", pa.string()),
+    ("llm", pa.string()),
+    ("k", pa.int32()),
+    ("task", pa.string()),
+    ("dataset", pa.string()),
+]
+_counts = [("tp", pa.float64()), ("fp", pa.float64()), ("fn", pa.float64())]
+_measures = [("precision", pa.float64()), ("recall", pa.float64()), ("f1", pa.float64())]
+
 #: One instance of one dataset. ``spans`` of an annotation: NER the entity; RE head, tail; EET the
 #: trigger; EEA the argument. ``event`` is the given event of an EEA instance, else null. Offsets
 #: count characters; ``source`` is ``file#record``, records from 0.
@@ -157,37 +170,103 @@ PREDICTIONS = pa.schema(
         ("error", pa.string()),
     ]
 )
-#: Counts of one dataset under one system; precision, recall and F1 in percent.
+#: Counts of one dataset under one system and scorer; precision, recall and F1 in percent. ``tp`` is
+#: the credit given (``soft`` gives parts of one), ``fp`` and ``fn`` what was said and expected
+#: without it. ``f1_low``, ``f1_high``: 95 % bootstrap interval over the queries.
 METRICS = pa.schema(
     [
-        ("system", pa.string()),
-        ("llm", pa.string()),
-        ("k", pa.int32()),
-        ("task", pa.string()),
-        ("dataset", pa.string()),
+        *_run,
         ("scorer", pa.string()),
         ("n", pa.int64()),
-        ("tp", pa.int64()),
-        ("fp", pa.int64()),
-        ("fn", pa.int64()),
-        ("precision", pa.float64()),
-        ("recall", pa.float64()),
-        ("f1", pa.float64()),
+        *_counts,
+        *_measures,
+        ("f1_low", pa.float64()),
+        ("f1_high", pa.float64()),
+    ]
+)
+#: The counts of METRICS, query by query.
+COUNTS = pa.schema([("query_id", pa.string()), *_run, ("scorer", pa.string()), *_counts])
+#: Strict counts of each label of a dataset's schema; "" gathers what has no label of the schema.
+LABELS = pa.schema([*_run, ("label", pa.string()), *_counts, *_measures])
+#: What is wrong in the answers of one dataset, a row for each kind of error (ruie/errors.py).
+#: ``items``: wrong or missed items of the kind, ``queries`` that hold one; ``details``: what the
+#: kind consists of, the most frequent first; ``examples``: a seeded sample.
+ERRORS = pa.schema(
+    [
+        *_run,
+        ("kind", pa.string()),
+        ("items", pa.int64()),
+        ("queries", pa.int64()),
+        ("details", pa.list_(_detail)),
+        ("examples", pa.list_(_error)),
     ]
 )
 #: A result table: one row per dataset and one ``average`` row per task (the mean of its datasets).
 RESULTS = pa.schema(
     [
-        ("system", pa.string()),
+        *_run,
+        ("scorer", pa.string()),
+        ("held_out", pa.bool_()),
+        ("n", pa.int64()),
+        *_measures,
+        ("f1_low", pa.float64()),
+        ("f1_high", pa.float64()),
+    ]
+)
+#: A system against another on the same queries (paired bootstrap), also for ``average``.
+#: ``difference``: F1 of ``system`` minus F1 of ``reference``, ``low`` and ``high`` its 95 %
+#: interval, ``p`` two-sided.
+COMPARISONS = pa.schema(
+    [
+        *_run,
+        ("reference", pa.string()),
+        ("scorer", pa.string()),
+        ("n", pa.int64()),
+        ("difference", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("p", pa.float64()),
+    ]
+)
+#: A table or figure of the paper, cell by cell. ``ours`` and ``paper`` are null where there is no
+#: such number; ``found`` of ``wanted`` datasets are in ``ours``, their mean; ``low`` and ``high``
+#: are its 95 % interval where known; ``difference`` is ours - paper.
+PAPER = pa.schema(
+    [
+        ("table", pa.string()),
+        ("row", pa.string()),
+        ("column", pa.string()),
+        ("ours", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("found", pa.int32()),
+        ("wanted", pa.int32()),
+        ("paper", pa.float64()),
+        ("difference", pa.float64()),
+    ]
+)
+#: Table 10: the scores of the LLM's best (``positives``) and worst (``negatives``) candidates.
+SPREAD = pa.schema(
+    [
         ("llm", pa.string()),
+        ("side", pa.string()),
+        ("n", pa.int64()),
+        ("mean", pa.float64()),
+        ("variance", pa.float64()),
+    ]
+)
+#: How long the answers to some queries took (Figure 4), loading of the model left out.
+SPEED = pa.schema(
+    [
+        ("llm", pa.string()),
+        ("backend", pa.string()),
         ("k", pa.int32()),
         ("task", pa.string()),
         ("dataset", pa.string()),
-        ("held_out", pa.bool_()),
-        ("n", pa.int64()),
-        ("precision", pa.float64()),
-        ("recall", pa.float64()),
-        ("f1", pa.float64()),
+        ("instances", pa.int64()),
+        ("seconds", pa.float64()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
     ]
 )
 

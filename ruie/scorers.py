@@ -1,101 +1,108 @@
-"""From an answer's text to counts: the ``strict`` scorer of section 4.2.
+"""From items to counts: the scorers ``strict`` (section 4.2) and ``soft``.
 
-An item is correct when all its parts match a gold item: NER (type, span), RE (relation, head,
-tail), ED (type, trigger), EAE (role, argument; the event is given). Items are sets: annotations
-without offsets cannot tell two mentions of one string apart. Rules of matching:
+Both read answers by the rules of ruie/answers.py. Items are sets unless ``mentions`` is
+``multiset``: annotations without offsets cannot tell two mentions of one string apart.
 
-- letter case, runs of whitespace and a full stop at the end of a span make no difference;
-- an answer is a list of ``label: span`` separated by ``;`` or a line break; ``None`` or nothing at
-  all is an empty list;
-- an item begins where a label of the schema and ``:`` stand at the start or after a separator, so
-  labels may hold ``:`` or ``(``, and spans may hold ``;``, ``:`` or ``,`` as far as the input does;
-- what is left over (text before the first item, text behind a ``;`` that continues no span of the
-  input) has a label that the schema does not know: each piece counts as a wrong item;
-- ``head, tail`` is split at the first comma that leaves two spans of the input, else at the first.
+``strict``: an item is right when all its parts equal a gold item's: NER (type, span), RE (relation,
+head, tail), ED (type, trigger), EAE (role, argument; the event is given in the query).
 
-Gold answers are read by the same rules.
+``soft`` gives answers that differ by a word or two (section 5.2) a part of the credit. Items are
+paired one to one so that the sum of credits is greatest, and a pair earns half a point for the same
+label and half for the overlap of its words: the Dice coefficient of the two spans' distinct words,
+for RE the mean of head with head and tail with tail. Only items whose spans all share a word can be
+paired; what has no label of the schema earns nothing; equal items earn 1. Words are runs of letters
+and digits, or the whole span where it has none.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ruie.prompt import NONE
+from ruie.answers import Item, even, parse
 
-Item = tuple[str, ...]
-#: Leftovers that claim nothing.
-IGNORED = ("", NONE.casefold())
-
-
-@dataclass(frozen=True)
-class Counts:
-    """True positives, false positives, false negatives."""
-
-    tp: int
-    fp: int
-    fn: int
+__all__ = ["Counts", "Item", "even", "mentioned", "measures", "parse", "soft", "strict"]
+MENTIONS = ("set", "multiset")
+WORD = re.compile(r"\w+")
 
 
-def even(text: str) -> str:
-    """Letter case, whitespace and a final full stop evened out."""
-    return " ".join(text.casefold().split()).rstrip(". ")
+class Counts(NamedTuple):
+    """``tp`` the credit given; ``fp``, ``fn`` what was said and expected without it."""
+
+    tp: float
+    fp: float
+    fn: float
 
 
-def parse(answer: str, task: str, schema: Sequence[str], text: str) -> set[Item]:
-    """Items of an answer: (label, span), or (label, head, tail) for RE; a piece that is no item of
-    the schema is kept as ("", piece), which no gold answer holds."""
-    source = even(text)
-    items: set[Item] = set()
-    for label, content in _items(answer, schema):
-        parts = re.split(r"[;\n]", content)
-        taken = 0
-        if label:
-            # the longest beginning that the input holds is the item; else the first part is
-            fits = (n for n in range(len(parts), 0, -1) if _spans(parts[:n], task, source)[0])
-            taken = next(fits, 1)
-            items.add((even(label), *_spans(parts[:taken], task, source)[1]))
-        items |= {("", rest) for part in parts[taken:] if (rest := even(part)) not in IGNORED}
-    return items
+def mentioned(items: Sequence[Item], mentions: str = "set") -> list[Item]:
+    """Items in their order, each once unless ``mentions`` is ``multiset``."""
+    return list(items) if mentions == "multiset" else list(dict.fromkeys(items))
 
 
-def _items(answer: str, schema: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(label, content) in order; label "" for what stands before the first label."""
-    labels = "|".join(
-        r"\s+".join(map(re.escape, label.split()))
-        for label in sorted(schema, key=len, reverse=True)
-    )
-    start = re.compile(rf"(?:^|(?<=[;\n]))\s*({labels})\s*:", re.IGNORECASE)
-    found = list(start.finditer(answer)) if labels else []
-    yield "", answer[: found[0].start()] if found else answer
-    for here, following in zip(found, [*found[1:], None], strict=False):
-        # without the separator that ends the item
-        end = following.start() - 1 if following else len(answer.rstrip().removesuffix(";"))
-        yield here[1], answer[here.end() : end]
-
-
-def _spans(parts: Sequence[str], task: str, source: str) -> tuple[bool, tuple[str, ...]]:
-    """The spans that an item's content names, and whether the input holds them all."""
-    content = even(";".join(parts))
-    if task != "RE":
-        return content in source, (content,)
-    cuts = [m.start() for m in re.finditer(",", content)]
-    halves = [(even(content[:c]), even(content[c + 1 :])) for c in cuts]
-    for head, tail in halves:
-        if head and tail and head in source and tail in source:
-            return True, (head, tail)
-    return False, halves[0] if halves else (content, "")
-
-
-def strict(prediction: str, gold: str, task: str, schema: Sequence[str], text: str) -> Counts:
-    """Counts of one answer against its gold answer."""
-    said, true = (parse(a, task, schema, text) for a in (prediction, gold))
-    hits = len(said & true)
+def strict(said: Sequence[Item], true: Sequence[Item]) -> Counts:
+    """Counts of the items that an answer and its gold answer mention."""
+    common = set(said) & set(true)
+    hits = sum(min(said.count(item), true.count(item)) for item in common)
     return Counts(hits, len(said) - hits, len(true) - hits)
 
 
-def measures(tp: int, fp: int, fn: int) -> tuple[float, float, float]:
+def soft(said: Sequence[Item], true: Sequence[Item]) -> Counts:
+    """Counts with credit in parts; never less credit than ``strict`` gives."""
+    exact = strict(said, true)
+    if not exact.fp or not exact.fn:  # there is nothing left to pair
+        return exact
+    expected = [(item, [_words(span) for span in item[1:]]) for item in true]
+    pairs = {}
+    for i, one in enumerate(said):
+        words = [_words(span) for span in one[1:]]
+        for j, (other, others) in enumerate(expected):
+            if credit := 1.0 if one == other else _credit(one, words, other, others):
+                pairs[i, j] = credit
+    # rounded so that sums in another order are equal
+    tp = round(_best(pairs), 9)
+    return Counts(tp, len(said) - tp, len(true) - tp)
+
+
+def _words(span: str) -> frozenset[str]:
+    return frozenset(WORD.findall(span) or [span])
+
+
+def _credit(
+    one: Item, words: list[frozenset[str]], other: Item, others: list[frozenset[str]]
+) -> float:
+    """What a pair of unequal items earns."""
+    if not one[0] or not other[0]:
+        return 0.0
+    total = 0.0
+    for here, there in zip(words, others, strict=True):
+        common = len(here & there)
+        if not common:
+            return 0.0
+        total += 2 * common / (len(here) + len(there))
+    return ((one[0] == other[0]) + total / len(words)) / 2
+
+
+def _best(pairs: dict[tuple[int, int], float]) -> float:
+    """The greatest sum of credits of a one-to-one matching."""
+    rows = {i: n for n, i in enumerate(dict.fromkeys(i for i, _ in pairs))}
+    columns = {j: n for n, j in enumerate(dict.fromkeys(j for _, j in pairs))}
+    if len(rows) == len(columns) == len(pairs):  # no item has a choice
+        return math.fsum(pairs.values())
+    if len(rows) == 1 or len(columns) == 1:
+        return max(pairs.values())
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    credits = np.zeros((len(rows), len(columns)))
+    for (i, j), credit in pairs.items():
+        credits[rows[i], columns[j]] = credit
+    chosen = credits[linear_sum_assignment(credits, maximize=True)]
+    return math.fsum(chosen.tolist())
+
+
+def measures(tp: float, fp: float, fn: float) -> tuple[float, float, float]:
     """Micro precision, recall and F1 in percent; 0 where there is nothing to divide by."""
     precision = 100 * tp / (tp + fp) if tp + fp else 0.0
     recall = 100 * tp / (tp + fn) if tp + fn else 0.0

@@ -1,44 +1,119 @@
 """Put the metrics of many runs into one result table, with an average for each task.
 
 The average is the mean of the task's datasets (Table 1's #Avg), in rows whose dataset is
-"average". Systems keep the order in which they are given.
+"average"; its interval is that of the mean of the datasets' resamples, which need the counts.
+Systems keep the order in which they are given, scorers that of the metrics; the first scorer is
+the one that is shown where there is room for one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ruie import cli, parquet, schemas
+from ruie import bootstrap, cli, parquet, schemas
 from ruie.examples import TASKS
+from ruie.records import KEYS
 
 AVERAGE = "average"
+#: What a row of METRICS or COUNTS is summed over.
+RUN = [*KEYS, "scorer"]
 
 
-def run(metrics: pd.DataFrame, held_out: bool, systems: list[str]) -> pd.DataFrame:
-    """The RESULTS table of METRICS rows, in the order system, llm, k, task, dataset."""
-    key = ["system", "llm", "k", "task"]
-    rows = metrics[[*key, "dataset", "n", "precision", "recall", "f1"]]
+def run(
+    metrics: pd.DataFrame,
+    held_out: bool,
+    systems: list[str],
+    drawn: dict[tuple[Any, ...], bootstrap.Floats] | None = None,
+) -> pd.DataFrame:
+    """The RESULTS table of METRICS rows, in the order scorer, llm, k, system, task, dataset;
+    ``drawn`` has the resamples of each row (``resampled``)."""
+    key = ["system", "llm", "k", "task", "scorer"]
+    rows = metrics[[n for n in schemas.RESULTS.names if n != "held_out"]]
     numbers = {"n": "sum", "precision": "mean", "recall": "mean", "f1": "mean"}
-    means = (
-        rows.groupby(key, as_index=False, sort=False, dropna=False)
-        .agg(numbers)
-        .assign(dataset=AVERAGE)
-    )
+    groups = rows.groupby(key, as_index=False, sort=False, dropna=False)
+    means = groups.agg(numbers).assign(dataset=AVERAGE)
+    if drawn:
+        ends = [
+            bootstrap.interval(np.mean([_of(drawn, name) for name in _names(part)], axis=0))
+            for _, part in groups
+        ]
+        means[["f1_low", "f1_high"]] = ends
+    else:
+        means[["f1_low", "f1_high"]] = np.nan
     whole = pd.concat([rows, means], ignore_index=True).assign(held_out=held_out)
     order = {name: i for i, name in enumerate(systems)}
     tasks = {name: i for i, name in enumerate(TASKS)}
+    scorers = {name: i for i, name in enumerate(dict.fromkeys(metrics["scorer"]))}
     ordered = whole.assign(
+        _scorer=whole["scorer"].map(scorers),
         _system=whole["system"].map(order).fillna(len(order)),
         _task=whole["task"].map(tasks),
         _average=whole["dataset"] == AVERAGE,
-    ).sort_values(["llm", "k", "_system", "system", "_task", "_average", "dataset"])
+    ).sort_values(["_scorer", "llm", "k", "_system", "system", "_task", "_average", "dataset"])
     return pd.DataFrame(ordered[schemas.RESULTS.names])
 
 
-def wide(results: pd.DataFrame) -> pd.DataFrame:
-    """For people: a row for each system and k, a column of F1 for each dataset and average."""
+def _names(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """The runs of some rows; what is missing is None."""
+    columns = [
+        [None if pd.isna(v) else int(v) if name == "k" else v for v in rows[name]] for name in RUN
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def _of(drawn: dict[tuple[Any, ...], bootstrap.Floats], name: tuple[Any, ...]) -> bootstrap.Floats:
+    if name not in drawn:
+        raise cli.UserError(
+            f"{dict(zip(RUN, name, strict=True))}: has metrics and no counts; give the counts of "
+            "all metrics, or of none"
+        )
+    return drawn[name]
+
+
+def counted(path: Path) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The runs of a COUNTS table (system, llm, k, task, dataset, scorer), each with its queries in
+    the order of their ids. Raises ``UserError`` where a query comes twice or a count is none."""
+    frame = parquet.read(path, schemas.COUNTS).to_pandas()
+    numbers = frame[["tp", "fp", "fn"]].to_numpy(float)
+    if not (np.isfinite(numbers).all() and (numbers >= 0).all()):
+        raise cli.UserError(f"{path}: a count is missing or less than 0; run the evaluation again")
+    for _, part in frame.groupby(RUN, sort=False, dropna=False):
+        ordered = part.sort_values("query_id")
+        twice = ordered["query_id"][ordered["query_id"].duplicated()]
+        if len(twice):
+            raise cli.UserError(f"{path}: {twice.iloc[0]} comes twice in one run; give it once")
+        yield _names(part.iloc[:1])[0], ordered
+
+
+def resampled(
+    paths: list[Path], resamples: int, seed: int
+) -> dict[tuple[Any, ...], bootstrap.Floats]:
+    """F1 of each run of COUNTS tables in each resample."""
+    drawn = {}
+    for path in paths:
+        for name, part in counted(path):
+            counts = part[["tp", "fp", "fn"]].to_numpy(float)
+            task, dataset = str(name[3]), str(name[4])
+            drawn[name] = bootstrap.replicates(counts, resamples, seed, task, dataset)
+    return drawn
+
+
+def shown(results: pd.DataFrame, scorer: str | None = None) -> pd.DataFrame:
+    """The rows of one scorer; of the first, if none is named."""
+    if results.empty:
+        return results
+    return results[results["scorer"] == (scorer or results["scorer"].iloc[0])]
+
+
+def wide(results: pd.DataFrame, scorer: str | None = None) -> pd.DataFrame:
+    """For people: a row for each system and k, a column of F1 for each dataset and average, by one
+    scorer (the first, if none is named)."""
+    results = shown(results, scorer)
     names = results["task"] + " " + results["dataset"]
     tasks = {name: i for i, name in enumerate(TASKS)}
     average = (results["dataset"] == AVERAGE).astype(int)
@@ -53,8 +128,13 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--metrics", required=True, nargs="+", type=Path, help="METRICS tables")
+    p.add_argument(
+        "--counts", nargs="*", default=[], type=Path,
+        help="COUNTS tables of the same runs, for the intervals of the averages",
+    )  # fmt: skip
     p.add_argument("--held-out", action="store_true", help="the datasets were not trained on")
     p.add_argument("--systems", nargs="*", default=[], help="the order of the systems")
+    bootstrap.add_arguments(p)
     p.add_argument("--out", required=True, type=Path, help="RESULTS table to write")
     return p
 
@@ -64,7 +144,8 @@ def main(argv: list[str] | None = None) -> None:
 
     args = parser().parse_args(argv)
     frames = [parquet.read(path, schemas.METRICS).to_pandas() for path in args.metrics]
-    table = run(pd.concat(frames, ignore_index=True), args.held_out, args.systems)
+    drawn = resampled(args.counts, args.resamples, args.seed) if args.resamples else None
+    table = run(pd.concat(frames, ignore_index=True), args.held_out, args.systems, drawn)
     parquet.write(
         pa.Table.from_pandas(table, schemas.RESULTS, preserve_index=False),
         schemas.RESULTS,

@@ -70,8 +70,9 @@ class Page(HTMLParser):
 
 def metrics(system: str, k: int, task: str, dataset: str, f1: float, n: int = 20) -> dict[str, Any]:
     return {
-        "system": system, "llm": "lm", "k": k, "task": task, "dataset": dataset, "n": n,
-        "precision": f1, "recall": f1, "f1": f1,
+        "system": system, "llm": "lm", "k": k, "task": task, "dataset": dataset,
+        "scorer": "strict", "n": n, "precision": f1, "recall": f1, "f1": f1, "f1_low": f1 - 1,
+        "f1_high": f1 + 1,
     }  # fmt: skip
 
 

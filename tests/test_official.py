@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ruie.official import even, labels, official, predicted, true
 from ruie.scorers import Counts
@@ -91,3 +93,56 @@ def test_relations_without_a_relation():
     # ... and as a prediction it is wrong only where the gold answer does
     assert official("kin: a, na, b", "kin: a, son, b", "RE", query) == Counts(0, 1, 1)
     assert official("kin: a, na, b", "kin: c, d", "RE", query) == Counts(0, 0, 1)
+
+
+@pytest.mark.parametrize("task", ["NER", "RE", "EET", "EEA"])
+@pytest.mark.parametrize("answer", ["", " \n\n ", "None", "none.", ";", ": x", "\n\n\n"])
+def test_answers_that_say_nothing(task, answer):
+    assert predicted(answer, task, QUERY) == set()
+
+
+def test_empty_gold_answers():
+    # NER: the one piece of an empty answer is missed; the other tasks want a colon
+    assert official("None", "", "NER", QUERY) == Counts(0, 0, 1)
+    assert [official("", "", task, QUERY) for task in ("RE", "EET", "EEA")] == [Counts(0, 0, 0)] * 3
+
+
+def test_duplicates_are_one_item():
+    answer = "title: x; title: x; TITLE :  X"
+    # the space before the colon keeps the third from being found
+    assert official(answer, "title: x;title:x", "EET", QUERY) == Counts(1, 0, 0)
+
+
+def test_pieces_without_a_colon_that_a_label_finds():
+    # the label is "a" or "b:..."
+    query = "Schema: [a|b, a]\nInput: a"
+    assert predicted("say a", "NER", query) == set()
+    assert predicted("so a", "RE", query) == set()
+    assert predicted("so a", "EET", query) == {"a"}
+    assert predicted("so a", "EEA", query) == {"a"}
+    assert predicted("b: x", "NER", query) == set()
+    # an empty piece is none
+    assert predicted("xyz", "EET", "Schema: [|]") == set()
+
+
+def test_the_schema_ends_at_the_first_bracket():
+    assert labels("Schema: [a [b], c]") == ["a [b"]
+    # without brackets the whole query but its last sign is read
+    assert labels("a, b.") == ["a", "b"]
+
+
+@pytest.mark.parametrize("label", ["a(", "*a", "a{99999999999}", "[[a", "a\\", "(?P<x"])
+@pytest.mark.parametrize("task", ["NER", "RE", "EET", "EEA"])
+def test_no_label_stops_the_scorer(label, task):
+    query = f"Schema: [{label}]\nInput: x, y"
+    counts = official(f"{label}: x", f"{label}: x", task, query)
+    assert counts.tp + counts.fn == 1
+
+
+_text = st.text(alphabet="ab1 :;,.()+[]{}|\\*?^$'-_&\nNone", max_size=20)
+
+
+@given(_text, _text, st.sampled_from(["NER", "RE", "EET", "EEA"]), _text)
+def test_nothing_stops_the_scorer(prediction, gold, task, query):
+    counts = official(prediction, gold, task, query)
+    assert min(counts) >= 0

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ruie import parquet, schemas, tables
+from ruie import bootstrap, parquet, schemas, tables
+from ruie.cli import UserError
 
 
-def metric(system, task, dataset, f1, llm="tiny", k=8, n=10):
+def metric(system, task, dataset, f1, llm="tiny", k=8, n=10, scorer="strict"):
     return {
-        "system": system, "llm": llm, "k": k, "task": task, "dataset": dataset, "scorer": "strict",
-        "n": n, "tp": 1, "fp": 1, "fn": 1, "precision": f1 + 1, "recall": f1 - 1, "f1": f1,
+        "system": system, "llm": llm, "k": k, "task": task, "dataset": dataset, "scorer": scorer,
+        "n": n, "tp": 1.0, "fp": 1.0, "fn": 1.0, "precision": f1 + 1, "recall": f1 - 1, "f1": f1,
+        "f1_low": f1 - 2, "f1_high": f1 + 2,
     }  # fmt: skip
 
 
@@ -126,6 +129,57 @@ def test_wide_of_systems_with_other_datasets():
 def test_wide_puts_the_average_behind_every_dataset_of_its_task():
     rows = [metric("ruie", "NER", "film", 1.0), metric("bm25", "NER", "news", 2.0)]
     assert list(tables.wide(run(rows)).columns)[3:] == ["NER film", "NER news", "NER average"]
+
+
+def test_scorers_are_averaged_apart_and_the_first_one_is_shown():
+    rows = [
+        metric("s", "NER", d, f1, scorer=scorer)
+        for scorer, d, f1 in (("strict", "a", 10.0), ("soft", "a", 30.0), ("strict", "b", 20.0),
+                              ("soft", "b", 40.0))
+    ]  # fmt: skip
+    found = run(rows, systems=[])
+    assert list(zip(found["scorer"], found["f1"], strict=True)) == [
+        ("strict", 10.0), ("strict", 20.0), ("strict", 15.0),
+        ("soft", 30.0), ("soft", 40.0), ("soft", 35.0),
+    ]  # fmt: skip
+    assert tables.wide(found).to_numpy().tolist() == [["tiny", 8, "s", 10.0, 20.0, 15.0]]
+    assert tables.wide(found, "soft").to_numpy().tolist() == [["tiny", 8, "s", 30.0, 40.0, 35.0]]
+
+
+def counts(system, dataset, rows):
+    return [
+        {**{k: v for k, v in metric(system, "NER", dataset, 0.0).items() if k in
+            schemas.COUNTS.names}, "query_id": str(i), "tp": tp, "fp": fp, "fn": fn}
+        for i, (tp, fp, fn) in enumerate(rows)
+    ]  # fmt: skip
+
+
+def test_the_average_has_the_interval_of_the_mean_of_its_datasets(tmp_path):
+    names = {"film": [(1, 0, 0)] * 5 + [(0, 1, 1)] * 5, "news": [(2, 1, 0)] * 9 + [(0, 0, 4)]}
+    rows = [metric("s", "NER", d, f1) for d, f1 in (("film", 50.0), ("news", 400 / 5.5))]
+    for name, part in names.items():
+        parquet.write(counts("s", name, part), schemas.COUNTS, tmp_path / f"{name}.parquet")
+    drawn = tables.resampled([tmp_path / f"{name}.parquet" for name in names], 100, 7)
+    found = tables.run(pd.DataFrame(rows), False, [], drawn)
+    assert list(found["dataset"]) == ["film", "news", "average"]
+    film, news = (bootstrap.replicates(np.array(names[d], float), 100, 7, "NER", d) for d in names)
+    low, high = np.percentile((film + news) / 2, [2.5, 97.5])
+    # the datasets keep what their metrics say
+    assert found["f1_low"].tolist() == pytest.approx([48.0, 400 / 5.5 - 2, low])
+    assert found["f1_high"].tolist() == pytest.approx([52.0, 400 / 5.5 + 2, high])
+
+
+def test_counts_of_some_metrics_alone_are_refused():
+    drawn = {("ruie", "tiny", 8, "NER", "film", "strict"): np.zeros(3)}
+    with pytest.raises(UserError, match="'bm25'.*has metrics and no counts|'conll'"):
+        tables.run(pd.DataFrame(ROWS), False, [], drawn)
+
+
+def test_without_counts_the_average_has_no_interval():
+    found = run()
+    averages = found[found["dataset"] == "average"]
+    assert averages["f1_low"].isna().all()
+    assert averages["f1_high"].isna().all()
 
 
 def test_metrics_of_others_have_an_average_too():

@@ -104,18 +104,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_run_ends_with_tables_and_report(project: Project) -> None:
     heldout, heldin = (pd.read_parquet(project.folder / path) for path in TABLES)
     assert list(heldout.columns) == [
-        "system", "llm", "k", "task", "dataset", "held_out", "n", "precision", "recall", "f1",
+        "system", "llm", "k", "task", "dataset", "scorer", "held_out", "n", "precision", "recall",
+        "f1", "f1_low", "f1_high",
     ]  # fmt: skip
-    # film and its task's average, for zero_shot at k = 0 and two systems at k = 2
-    assert sorted(zip(heldout.system, heldout.k, heldout.dataset, strict=True)) == sorted(
-        (system, k, dataset)
+    # film and its task's average, for zero_shot at k = 0 and two systems at k = 2, by two scorers
+    keys = zip(heldout.scorer, heldout.system, heldout.k, heldout.dataset, strict=True)
+    assert sorted(keys) == sorted(
+        (scorer, system, k, dataset)
+        for scorer in ("strict", "soft")
         for system, k in (("zero_shot", 0), ("bm25", 2), ("ruie", 2))
         for dataset in ("film", "average")
     )
+    assert (heldout.f1_low <= heldout.f1_high).all()
     assert heldout.held_out.all()
     assert not heldin.held_out.any()
     assert set(heldin.dataset) == {"careers", "average"}
     assert (heldout.n == 3).all()
+    # the other two against the trained system, zero-shot at its k
+    compared = pd.read_parquet(project.folder / RUN / "tables/heldout_comparisons.parquet")
+    assert set(zip(compared.system, compared.k, compared.reference, strict=True)) == {
+        ("bm25", 2, "ruie"), ("zero_shot", 2, "ruie"),
+    }  # fmt: skip
     assert (project.folder / RUN / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
@@ -215,7 +224,8 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
     )
     assert {stage for stage, _ in commands} == {
         "models", "normalize", "sample", "bm25", "retrieve", "score", "gather", "train_reward",
-        "score_reward", "train_retriever", "encode", "infer", "evaluate", "tables", "report",
+        "score_reward", "train_retriever", "encode", "infer", "evaluate", "tables", "compare",
+        "report",
     }  # fmt: skip
     for stage, words in commands:
         importlib.import_module(f"ruie.{stage}").parser().parse_args(shlex.split(words))
@@ -234,6 +244,8 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
             {"datasets": {"include": ["film"]}, "evaluation": {"held_in": []}},
             r"there is no held-in dataset with a training set",
         ),
+        ({"evaluation": {"scorers": []}}, r"config: evaluation\.scorers: \[\] should be non-empty"),
+        ({"evaluation": {"reference": "e5"}}, r"evaluation\.reference: 'e5' is none of"),
         ({"evaluation": {"llms": []}}, r"config: evaluation\.llms: \[\] should be non-empty"),
         ({"evaluation": {"k": [], "zero_shot": False}}, r"evaluation\.k: names no k"),
         ({"candidates": {"k": 3}}, r"candidates\.k: 3 candidates leave no negative"),

@@ -393,6 +393,33 @@ def tables():
     ]
 
 
+def reference():
+    """The system that the others are compared with: the one that the config names, else the first
+    trained one, else the first; None where there is nothing to compare."""
+    c = config["evaluation"]
+    chosen = c["reference"]
+    if chosen is not None and chosen not in c["systems"]:
+        raise WorkflowError(
+            f"evaluation.reference: {chosen!r} is none of evaluation.systems, {c['systems']}"
+        )
+    if not c["k"] or len(c["systems"]) + c["zero_shot"] < 2:
+        return None
+    trained = [name for name in c["systems"] if is_trained(name)]
+    return next(iter([chosen] * (chosen is not None) + trained + c["systems"]), None)
+
+
+REFERENCE = reference()
+
+
+def comparisons():
+    """The comparisons with the reference, beside the result tables."""
+    return [
+        f"{RUN}/tables/{side}_comparisons.parquet"
+        for side, held in SIDES.items()
+        if EVALUATED[held] and REFERENCE is not None
+    ]
+
+
 def runs(held_out):
     """system/llm/k/dataset of every run on one side of the registry."""
     c = config["evaluation"]

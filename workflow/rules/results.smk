@@ -4,9 +4,11 @@
 rule evaluate:
     input:
         predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
-        code=code("evaluate", "scorers", "official"),
+        code=code("evaluate", "records", "answers", "scorers", "official", "bootstrap"),
     output:
-        f"{RUN}/metrics/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+        metrics=f"{RUN}/metrics/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+        counts=f"{RUN}/counts/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+        labels=f"{RUN}/labels/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
     log:
         f"{RUN}/logs/evaluate/{{system}}/{{llm}}/k{{k}}/{{dataset}}.log",
     group:
@@ -16,12 +18,15 @@ rule evaluate:
         runtime=30,
     params:
         flags=flags(
-            scorer=config["evaluation"]["scorer"],
+            scorer=config["evaluation"]["scorers"],
+            mentions=config["evaluation"]["mentions"],
             allow_errors=config["evaluation"]["allow_errors"],
+            resamples=config["evaluation"]["resamples"],
+            seed=config["seed"],
         ),
     shell:
-        "python -m ruie.evaluate --predictions {input.predictions} {params.flags} --out {output}"
-        " > {log} 2>&1"
+        "python -m ruie.evaluate --predictions {input.predictions} {params.flags}"
+        " --out {output.metrics} --counts {output.counts} --labels {output.labels} > {log} 2>&1"
 
 
 rule table:
@@ -29,7 +34,8 @@ rule table:
         metrics=lambda w: [
             f"{RUN}/metrics/{run}.parquet" for run in runs(SIDES[w.side])
         ],
-        code=code("tables"),
+        counts=lambda w: [f"{RUN}/counts/{run}.parquet" for run in runs(SIDES[w.side])],
+        code=code("tables", "bootstrap"),
     output:
         f"{RUN}/tables/{{side}}.parquet",
     log:
@@ -43,9 +49,35 @@ rule table:
         flags=lambda w: flags(
             held_out=SIDES[w.side],
             systems=[ZERO_SHOT, *config["evaluation"]["systems"]],
+            resamples=config["evaluation"]["resamples"],
+            seed=config["seed"],
         ),
     shell:
-        "python -m ruie.tables --metrics {input.metrics} {params.flags} --out {output}"
+        "python -m ruie.tables --metrics {input.metrics} --counts {input.counts} {params.flags}"
+        " --out {output} > {log} 2>&1"
+
+
+rule comparisons:
+    input:
+        counts=lambda w: [f"{RUN}/counts/{run}.parquet" for run in runs(SIDES[w.side])],
+        code=code("compare", "tables", "bootstrap"),
+    output:
+        f"{RUN}/tables/{{side}}_comparisons.parquet",
+    log:
+        f"{RUN}/logs/comparisons/{{side}}.log",
+    wildcard_constraints:
+        side="|".join(SIDES),
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        flags=flags(
+            reference=REFERENCE,
+            resamples=config["evaluation"]["resamples"],
+            seed=config["seed"],
+        ),
+    shell:
+        "python -m ruie.compare --counts {input.counts} {params.flags} --out {output}"
         " > {log} 2>&1"
 
 
@@ -80,7 +112,16 @@ rule report:
         ],
         predictions=predictions(),
         config=f"{RUN}/config.json",
-        code=code("report", "headline", "charts", "browse", "page", "scorers", "tables"),
+        code=code(
+            "report",
+            "headline",
+            "charts",
+            "browse",
+            "page",
+            "answers",
+            "scorers",
+            "tables",
+        ),
     output:
         html=report(
             f"{RUN}/report.html", category="results", caption="../report/report.rst"
