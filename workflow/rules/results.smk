@@ -81,6 +81,43 @@ rule comparisons:
         " > {log} 2>&1"
 
 
+# Targets on demand: `snakemake error_page` says what is wrong in the answers of the whole run.
+rule errors:
+    input:
+        predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+        pool=f"{RUN}/pool.parquet",
+        code=code("errors", "error_kinds", "evaluate", "scorers"),
+    output:
+        f"{RUN}/errors/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+    log:
+        f"{RUN}/logs/errors/{{system}}/{{llm}}/k{{k}}/{{dataset}}.log",
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        flags=flags(seed=config["seed"]),
+    shell:
+        "python -m ruie.errors --predictions {input.predictions} --pool {input.pool}"
+        " {params.flags} --out {output} > {log} 2>&1"
+
+
+rule error_page:
+    input:
+        tables=[
+            f"{RUN}/errors/{run}.parquet" for held in EVALUATED for run in runs(held)
+        ],
+        code=code("error_page", "error_kinds", "markdown"),
+    output:
+        f"{RUN}/errors.md",
+    log:
+        f"{RUN}/logs/error_page.log",
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python -m ruie.errors --tables {input.tables} --markdown {output} > {log} 2>&1"
+
+
 rule config_of_run:
     output:
         f"{RUN}/config.json",
