@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, error_page, evaluate, markdown, parquet, schemas, scorers
+from ruie import cli, error_page, markdown, parquet, records, schemas, scorers
 from ruie.error_kinds import (
     COPIED,
     CUT,
@@ -126,7 +126,7 @@ def run(
         name, task = r["query_id"], r["task"]
         if task not in TASKS:
             raise cli.UserError(f"{name}: task {task!r} is none of {list(TASKS)}")
-        key = tuple(r.get(column) for column in evaluate.KEYS)
+        key = tuple(r.get(column) for column in records.KEYS)
         if key not in tallies:
             tallies[key] = {kind: Tally() for kind in KINDS}
             seen[key], known[key] = set(), set()
@@ -157,7 +157,7 @@ def run(
         raise cli.UserError("there is no prediction to look at; give a file that holds some")
     rows = []
     for key in sorted(tallies, key=order):
-        names = dict(zip(evaluate.KEYS, key, strict=True))
+        names = dict(zip(records.KEYS, key, strict=True))
         absent = {
             *(RE_ONLY if names["task"] != "RE" else ()),
             *((CUT, "cut off") if "finish_reason" not in known[key] else ()),
@@ -180,11 +180,11 @@ def joined(paths: list[Path]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for path in paths:
         rows += parquet.read(path, schemas.ERRORS).to_pylist()
-    keys = Counter((*(r[c] for c in evaluate.KEYS), r["kind"]) for r in rows)
+    keys = Counter((*(r[c] for c in records.KEYS), r["kind"]) for r in rows)
     for key, n in keys.items():
         if n > 1:
             raise cli.UserError(f"{key} stands in two tables; give each dataset of a run once")
-    return sorted(rows, key=lambda r: order(tuple(r[c] for c in evaluate.KEYS)))
+    return sorted(rows, key=lambda r: order(tuple(r[c] for c in records.KEYS)))
 
 
 def cut_item(r: dict[str, Any]) -> Item | None:
@@ -240,8 +240,8 @@ def main(argv: list[str] | None = None) -> None:
         rows = joined(args.tables)
     else:
         pool = read_pool(args.pool) if args.pool else None
-        records = (r for path in args.predictions for r in evaluate.read(path))
-        rows = run(records, pool, args.samples, args.seed)
+        given = (r for path in args.predictions for r in records.read(path, records.FURTHER))
+        rows = run(given, pool, args.samples, args.seed)
     if args.out:
         parquet.write(rows, schemas.ERRORS, args.out)
     if args.markdown:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,22 @@ REQUIRED = ("query_id", "task", "dataset", "schema", "text", "query", "gold", "p
 #: What a number is measured on.
 KEYS = ("system", "llm", "k", "task", "dataset")
 OPTIONAL = ("system", "llm", "k", "error")
+#: What tells more about an answer: ids in a list, and why it ended.
+FURTHER = ("demonstrations", "finish_reason")
 #: What may be null, or missing altogether.
-NULLABLE = ("prediction", *OPTIONAL)
+NULLABLE = ("prediction", *OPTIONAL, *FURTHER)
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a Parquet or JSON-lines file, in its order; only what is named above.
+def read(path: Path, more: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """The records of a Parquet or JSON-lines file, in its order; what is required or optional, and
+    those of ``FURTHER`` that ``more`` names.
 
     Raises ``UserError`` for a file or a record that cannot be used.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; run inference, or mend the path")
-    rows = _json_lines(path) if path.suffix == ".jsonl" else _parquet(path)
+    columns = (*REQUIRED, *OPTIONAL, *more)
+    rows = (_json_lines if path.suffix == ".jsonl" else _parquet)(path, columns)
     known: set[tuple[str, ...]] = set()
     for number, row in rows:
         fault = _fault(row, known)
@@ -37,7 +41,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open("rb") as file:
         if file.read(4) != b"PAR1":
             raise UserError(f"{path}: neither Parquet nor named .jsonl; convert or rename it")
@@ -47,12 +51,11 @@ def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             missing = [c for c in REQUIRED if c not in found]
             if missing:
                 raise UserError(f"{path}: columns {missing} are missing")
-            wanted = [c for c in (*REQUIRED, *OPTIONAL) if c in found]
+            wanted = [c for c in columns if c in found]
             number = 0
             for batch in table.iter_batches(10_000, columns=wanted):
                 names = batch.schema.names
-                columns = [column.to_pylist() for column in batch.columns]
-                for values in zip(*columns, strict=True):
+                for values in zip(*(c.to_pylist() for c in batch.columns), strict=True):
                     yield number, dict(zip(names, values, strict=True))
                     number += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
@@ -60,7 +63,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UserError(f"{path}: not a readable Parquet file ({line}); make it again") from None
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     # by line feeds alone: other line separators are legal inside a JSON string
     with path.open("rb") as file:
         for number, line in enumerate(file):
@@ -79,7 +82,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             missing = [c for c in REQUIRED if c not in row]
             if missing:
                 raise UserError(f"{path}#{number}: fields {missing} are missing")
-            yield number, {c: row[c] for c in (*REQUIRED, *OPTIONAL) if c in row}
+            yield number, {c: row[c] for c in columns if c in row}
 
 
 def _fault(row: dict[str, Any], known: set[tuple[str, ...]]) -> str | None:
@@ -87,9 +90,12 @@ def _fault(row: dict[str, Any], known: set[tuple[str, ...]]) -> str | None:
     for name, value in row.items():
         if value is None and name in NULLABLE:
             continue
+        if name in ("schema", "demonstrations"):
+            if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+                return f"{name} is {_short(value)}, not a list of text"
+        if name == "demonstrations":
+            continue
         if name == "schema":
-            if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-                return f"schema is {_short(value)}, not a list of text"
             labels = tuple(value)
             if labels not in known:
                 if not all(map(_writable, labels)):

@@ -86,7 +86,7 @@ rule errors:
     input:
         predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
         pool=f"{RUN}/pool.parquet",
-        code=code("errors", "error_kinds", "evaluate", "scorers"),
+        code=code("errors", "error_kinds", "records", "scorers", "answers"),
     output:
         f"{RUN}/errors/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
     log:
