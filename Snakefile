@@ -17,6 +17,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/retrieval.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/results.smk"
+include: "workflow/rules/paper.smk"
 
 
 rule all:
