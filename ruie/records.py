@@ -90,11 +90,9 @@ def _fault(row: dict[str, Any], known: set[tuple[str, ...]]) -> str | None:
     for name, value in row.items():
         if value is None and name in NULLABLE:
             continue
-        if name in ("schema", "demonstrations"):
-            if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-                return f"{name} is {_short(value)}, not a list of text"
-        if name == "demonstrations":
-            continue
+        lists = name in ("schema", "demonstrations")
+        if lists and not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+            return f"{name} is {_short(value)}, not a list of text"
         if name == "schema":
             labels = tuple(value)
             if labels not in known:
@@ -104,7 +102,7 @@ def _fault(row: dict[str, Any], known: set[tuple[str, ...]]) -> str | None:
         elif name == "k":
             if type(value) is not int or not 0 <= value < 2**31:
                 return f"k is {_short(value)}, not a whole number from 0"
-        elif not isinstance(value, str):
+        elif not lists and not isinstance(value, str):
             return f"{name} is {_short(value)}, not text"
         elif name in ("query_id", "system", "llm", "dataset") and not _writable(value):
             return f"{name} is {_short(value)}, which holds half a character (surrogate)"
