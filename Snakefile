@@ -7,6 +7,9 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/models.smk"
@@ -17,6 +20,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/retrieval.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/results.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/paper.smk"
 
 

@@ -1,71 +1,175 @@
-"""Some predictions to look at: text, gold, what each system answered, right and wrong marked."""
+"""Predictions to look at: each text with what is right, wrong and missed marked in it, the
+demonstrations of the answer, and why each of them was chosen."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruie import parquet, schemas, scorers
-from ruie.examples import TASKS
-from ruie.page import Html, join, nothing, tag
+from ruie import marks, parquet, schemas, shown
+from ruie.examples import TASKS, Example
+from ruie.page import Html, fold, join, note, nothing, scrolling, tag
+from ruie.prompt import answer as gold_answer
+from ruie.prompt import schema as schema_line
+
+Pair = tuple[str, str]
 
 
-def chosen(paths: list[Path], samples: int, seed: int) -> list[dict[str, Any]]:
-    """The PREDICTIONS rows of ``samples`` queries of each dataset: by a seeded hash of the query's
-    id, so that all systems show the same queries and the order of files does not matter."""
-    kept: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
-    for path in paths:
-        whole = parquet.read(path, schemas.PREDICTIONS)
-        names = whole.select(["task", "dataset", "llm", "k", "system", "query_id"]).to_pylist()
-        lots = [hashlib.sha256(f"{seed}:{r['query_id']}".encode()).hexdigest() for r in names]
-        for at in sorted(range(len(lots)), key=lots.__getitem__):
-            group = kept.setdefault(tuple(names[at].values())[:-1], {})
-            if lots[at] in group:
-                continue
-            worst = max(group) if len(group) >= samples else ""
-            if lots[at] < worst:
-                del group[worst]
-            if len(group) < samples:
-                group[lots[at]] = whole.slice(at, 1).to_pylist()[0]
-    return [group[lot] for group in kept.values() for lot in sorted(group)]
+@dataclass(frozen=True)
+class Why:
+    """What is known of demonstrations. ``retrieved``: (rank from 0, score) of pairs by the system
+    that ranked them; ``bm25``: the name of BM25 in it; ``llm``, ``reward``: scores of pairs."""
+
+    pool: dict[str, Example] = field(default_factory=dict)
+    retrieved: dict[str, dict[Pair, tuple[int, float | None]]] = field(default_factory=dict)
+    bm25: str = ""
+    llm: dict[Pair, float] = field(default_factory=dict)
+    reward: dict[Pair, float] = field(default_factory=dict)
 
 
-def items(found: set[scorers.Item], kind: str) -> Html:
-    """Items of an answer as coloured marks; ``kind``: right, wrong, missed or empty."""
-    sign = {"right": "✓ ", "wrong": "✗ ", "missed": "missed: "}.get(kind, "")
-    marks = [
-        tag("span", sign, f"{item[0] or '(no item)'}: ", ", ".join(item[1:]),
-            class_=f"item {kind}".strip())
-        for item in sorted(found)
-    ]  # fmt: skip
-    return join(marks, " ")
+def why(
+    rows: list[dict[str, Any]],
+    pool: Path | None,
+    ranked: Sequence[tuple[str, Path]],
+    bm25: str,
+    llm: Path | None,
+    reward: Path | None,
+) -> Why:
+    """What the tables say of the demonstrations in ``rows``: EXAMPLES, CANDIDATES by system, SCORES
+    and REWARDS, each only if given."""
+    queries = {r["query_id"] for r in rows}
+    key = ("query_id", "demonstration_id")
+    retrieved: dict[str, dict[Pair, tuple[int, float | None]]] = {}
+    for system, path in ranked:
+        mine = retrieved.setdefault(system, {})
+        for r in shown.of_ids([path], schemas.CANDIDATES, "query_id", queries):
+            mine[r["query_id"], r["demonstration_id"]] = (r["rank"], r["score"])
+    scores = []
+    for table, schema, column in ((llm, schemas.SCORES, "score"), (reward, schemas.REWARDS,
+                                                                   "reward")):  # fmt: skip
+        found = parquet.read(table, schema).to_pylist() if table else []
+        scores.append({(r[key[0]], r[key[1]]): float(r[column]) for r in found})
+    known = shown.by_id([pool], [d for _, d in shown.pairs(rows)]) if pool else {}
+    return Why(known, retrieved, bm25, *scores)
 
 
-def answer_row(row: dict[str, Any]) -> Html:
-    """One system's answer to a query, set against the gold answer."""
-    name = f"{row['system'] or '-'}, k = {row['k'] if row['k'] is not None else '-'}"
-    if row["error"]:
-        said = tag("span", f"no answer: {row['error']}", class_="item wrong")
-    else:
-        answers = [row["prediction"] or "", row["gold"]]
-        got, gold = (
-            set(scorers.parse(a, row["task"], row["schema"], row["text"])) for a in answers
-        )
-        marks = [(got & gold, "right"), (got - gold, "wrong"), (gold - got, "missed")]
-        said = join([items(found, kind) for found, kind in marks if found] or ["nothing"], " ")
-        said = join([said, tag("span", row["prediction"] or "", class_="text")])
+def items(kind: str, found: list[tuple[str, ...]]) -> Html:
+    """Items as coloured marks outside the text; ``kind`` of ``marks.SIGNS``."""
+    return join(
+        [
+            tag("span", marks.caption(kind, item[0] or "no item"), ": ", ", ".join(item[1:]),
+                class_=f"item {kind}")
+            for item in found
+        ],
+        " ",
+    )  # fmt: skip
+
+
+def ranked_at(known: dict[Pair, tuple[int, float | None]], pair: Pair) -> tuple[str, str]:
+    """Rank from 1 and score as text. A pair that is not there is behind all that are."""
+    if pair not in known:
+        depth = sum(query == pair[0] for query, _ in known)
+        return (f"> {depth}" if depth else "-"), "-"
+    rank, score = known[pair]
+    return str(rank + 1), "-" if score is None else f"{score:.3f}"
+
+
+def demonstrations(row: dict[str, Any], reasons: Why) -> Html:
+    """The demonstrations of an answer in prompt order, with what is known of each."""
     ids = row["demonstrations"] or []
-    used = tag(
-        "details",
-        tag("summary", len(ids)),
-        *[tag("span", f"{i}. {name}", class_="ids") for i, name in enumerate(ids, 1)],
+    if not ids:
+        return note("No demonstrations.")
+    own = reasons.retrieved.get(row["system"] or "")
+    bm25 = reasons.retrieved.get(reasons.bm25) if row["system"] != reasons.bm25 else None
+    heads = ["Rank", "Score"] * (own is not None) + ["BM25 rank"] * (bm25 is not None)
+    heads += ["Reward*"] * bool(reasons.reward) + ["LLM score*"] * bool(reasons.llm)
+    body = []
+    for place, i in enumerate(ids, 1):
+        pair = (row["query_id"], i)
+        known: list[str] = []
+        if own is not None:
+            known += ranked_at(own, pair)
+        if bm25 is not None:
+            known.append(ranked_at(bm25, pair)[0])
+        for scores in (reasons.reward, reasons.llm):
+            if scores:
+                known.append(f"{scores[pair]:.3f}" if pair in scores else "-")
+        said: list[object] = [tag("span", i, class_="ids")]
+        if example := reasons.pool.get(i):
+            said += [
+                tag("span", "Schema: ", schema_line(example), class_="ids"),
+                tag("div", marks.marked(example.text, marks.of_example(example))),
+                tag("div", "Output: ", gold_answer(example)),
+            ]
+        cells = [tag("td", value, class_="number") for value in known]
+        body.append(tag("tr", tag("td", place, class_="number"), tag("td", *said, class_="text"),
+                        *cells))  # fmt: skip
+    head = [tag("th", "In the prompt", class_="number"), tag("th", "Demonstration")]
+    head += [tag("th", name, class_="number") for name in heads]
+    table = scrolling(Html(), tag("thead", tag("tr", *head)), join(body, "\n"))
+    dropped = f", {row['dropped']} dropped to fit" if row["dropped"] else ""
+    return fold(f"{len(ids)} demonstrations{dropped}", table)
+
+
+def answer(row: dict[str, Any], reasons: Why) -> Html:
+    """One system's answer to a query, set against the gold answer."""
+    groups = marks.compared(row)
+    name = f"{row['system'] or '-'}, k = {row['k'] if row['k'] is not None else '-'}"
+    counts = ", ".join(f"{len(found)} {kind}" for kind, found in groups.items())
+    head = [tag("b", name), " "] + [tag("small", f"{row['llm']}; ")] * bool(row["llm"])
+    parts: list[object] = [tag("div", *head, tag("small", counts))]
+    if row["error"]:
+        parts.append(tag("p", tag("span", f"no answer: {row['error']}", class_="item wrong")))
+    parts.append(tag("p", marks.marked(row["text"], marks.of_items(row["text"], groups)),
+                     class_="text"))  # fmt: skip
+    others = {kind: marks.absent(row["text"], found) for kind, found in groups.items()}
+    if any(others.values()):
+        shown = [items(kind, found) for kind, found in others.items() if found]
+        parts.append(tag("p", tag("small", "not to be marked: "), join(shown, " ")))
+    if not row["error"]:
+        parts.append(tag("p", "Answer: ", row["prediction"] or "(empty)", class_="said text"))
+    parts.append(demonstrations(row, reasons))
+    bad = bool(row["error"] or groups["wrong"] or groups["missed"])
+    return tag("div", *parts, class_="answer", data_system=row["system"] or "-", data_wrong=bad)
+
+
+def chooser(datasets: Sequence[str], systems: Sequence[str]) -> Html:
+    """The filter, which the page's script shows and works."""
+
+    def select(name: str, every: str, names: Sequence[str]) -> Html:
+        options = [tag("option", every, value=""), *(tag("option", n, value=n) for n in names)]
+        return tag("label", name.capitalize(), " ", tag("select", *options, name=name))
+
+    return tag(
+        "form",
+        select("dataset", "all", datasets),
+        select("system", "all", systems),
+        tag("label", tag("input", type="checkbox", name="wrong"), " only with something wrong"),
+        tag("output", id="filter-shown"),
+        id="filter",
+        hidden=True,
     )
-    system = [name, *([tag("small", row["llm"])] if row["llm"] else [])]
-    return tag("tr", tag("th", *system), tag("td", said), tag("td", used if ids else "-"))
 
 
-def section(rows: list[dict[str, Any]], order: list[str]) -> Html:
+TEXT = (
+    "The same few queries of each dataset for every system, drawn by the seed. Answers are "
+    "compared as the strict scorer does (letter case evened out) and name strings, not places: "
+    "each occurrence of a string is marked."
+)
+REASONS = (
+    "Demonstrations stand in prompt order, the best last. Rank and score are those of the system's "
+    "own retrieval, each on its own scale; “> n” is behind the n that were kept."
+)
+GOLD = (
+    "* Reward and LLM score (mean log p of the right answer, equation 1) look at the gold answer "
+    "of the query. They show what the models think of a demonstration afterwards: none was chosen "
+    "by them."
+)
+
+
+def section(rows: list[dict[str, Any]], order: list[str], reasons: Why) -> Html:
     """A fold for each dataset; in it queries, and all systems' answers to each."""
     if not rows:
         return nothing("prediction")
@@ -76,32 +180,40 @@ def section(rows: list[dict[str, Any]], order: list[str]) -> Html:
     )  # fmt: skip
     folds: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for r in rows:
-        fold = folds.setdefault(f"{r['task']} {r['dataset']}", {})
-        fold.setdefault(r["query_id"], []).append(r)
-    text = (
-        "The same few queries of each dataset for every system, drawn by the seed. Items are "
-        "compared as the scorer does (letter case evened out): ✓ right, ✗ wrong, missed; below "
-        "them the answer as it was given. Demonstrations in prompt order, the best last."
-    )
-    parts = [tag("p", text)]
-    for name, queries in folds.items():
-        inside = []
-        for query, answers in queries.items():
-            one = answers[0]
-            gold = set(scorers.parse(one["gold"], one["task"], one["schema"], one["text"]))
-            schema = [ln for ln in one["query"].split("\n") if ln.startswith("Schema:")]
-            head = tag("tr", *[tag("th", h) for h in ("System", "Answer", "Demonstrations")])
-            body = tag("tbody", *map(answer_row, answers))
-            inside.append(
-                tag(
-                    "article",
-                    tag("small", query),
-                    tag("blockquote", one["text"]),
-                    tag("small", *schema[:1]),
-                    tag("p", "Gold: ", items(gold, "") or "nothing to be found"),
-                    tag("div", tag("table", tag("thead", head), body), class_="wide"),
-                )
-            )
-        summary = tag("summary", name, " ", tag("small", f"{len(queries)} queries"))
-        parts.append(tag("details", summary, *inside, open=len(parts) == 1))
+        mine = folds.setdefault(f"{r['task']} {r['dataset']}", {})
+        mine.setdefault(r["query_id"], []).append(r)
+    legend = [tag("mark", name, class_=kind) for kind, name in
+              (("right", "✓ right"), ("wrong", "✗ wrong"), ("missed", "missed"))]  # fmt: skip
+    parts = [tag("p", TEXT, " ", join(legend, " ")), tag("p", REASONS)]
+    if reasons.llm or reasons.reward:
+        parts.append(tag("p", GOLD))
+    if not reasons.pool:
+        parts.append(note("Demonstrations by id only: no pool was given."))
+    if not reasons.retrieved:
+        parts.append(note("Without rank and score: no retrieved candidates were given."))
+    parts.append(chooser(list(folds), list(dict.fromkeys(r["system"] or "-" for r in rows))))
+    for number, (name, queries) in enumerate(folds.items()):
+        inside = [query(answers, reasons) for answers in queries.values()]
+        size = "1 query" if len(queries) == 1 else f"{len(queries)} queries"
+        head = join([name, " ", tag("small", size)])
+        parts.append(
+            tag("details", tag("summary", head), *inside, open=not number, data_dataset=name)
+        )
     return join(parts, "\n")
+
+
+def query(answers: list[dict[str, Any]], reasons: Why) -> Html:
+    """A query with its gold answer marked, and the answers to it."""
+    one = answers[0]
+    gold = marks.compared({**one, "error": None, "prediction": one["gold"]})["right"]
+    schema = [line for line in one["query"].split("\n") if line.startswith("Schema:")]
+    text = marks.marked(one["text"], marks.of_items(one["text"], {"gold": gold}))
+    return tag(
+        "article",
+        tag("small", one["query_id"]),
+        tag("blockquote", text, class_="text"),
+        tag("div", tag("small", *schema[:1]), class_="text"),
+        tag("div", tag("small", "Gold: ", one["gold"]), class_="text"),
+        *(answer(row, reasons) for row in answers),
+        class_="query",
+    )

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,38 +55,116 @@ def style() -> Iterator[None]:
         yield
 
 
-def bars(panels: list[tuple[str, pd.DataFrame]]) -> Any:
-    """A figure with a panel below another: (title, numbers), where the numbers have a row for
-    each system and a column for each group of bars."""
+@dataclass(frozen=True)
+class Panel:
+    """``values``: a row for each system; a column for each group of bars, or for each place on the
+    x axis. ``low``, ``high``: the ends of the intervals, in the same rows and columns (NaN where
+    there is none)."""
+
+    title: str
+    values: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
+
+    def whiskers(self, row: int) -> list[list[float]]:
+        """How far a row's intervals reach below and above its values."""
+        values, low, high = (frame.iloc[row] for frame in (self.values, self.low, self.high))
+        return [list((values - low).clip(lower=0)), list((high - values).clip(lower=0))]
+
+    @property
+    def top(self) -> float:
+        """The highest value or end of an interval; 0 where there is none."""
+        return float(max(0.0, self.values.max().max(), self.high.fillna(0).max().max()))
+
+
+def bars(panels: list[Panel]) -> Any:
+    """A figure with a panel of grouped bars below another, with whiskers for the intervals."""
     from matplotlib.figure import Figure
 
-    height = sum(2.6 + 0.22 * -(-len(numbers) // LEGEND) for _, numbers in panels)
+    height = sum(2.6 + 0.22 * -(-len(panel.values) // LEGEND) for panel in panels)
     with style():
         figure = Figure(figsize=(9, height), layout="constrained")
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for axes, (title, numbers) in zip(grid, panels, strict=True):
+        for axes, panel in zip(grid, panels, strict=True):
+            numbers = panel.values
             width = 0.84 / len(numbers)
             for i, (name, values) in enumerate(numbers.iterrows()):
                 places = [g + (i - (len(numbers) - 1) / 2) * width for g in range(len(values))]
                 colour, hatch = COLOURS[i % len(COLOURS)], HATCHES[i // len(COLOURS) % len(HATCHES)]
-                drawn = axes.bar(
+                axes.bar(
                     places, values, 0.92 * width, label=name, color=colour, hatch=hatch,
                     edgecolor=INK, linewidth=0.4,
                 )  # fmt: skip
+                axes.errorbar(
+                    places, values, panel.whiskers(i), fmt="none", ecolor=INK, elinewidth=0.8,
+                    capsize=min(3.0, 20 * width),
+                )  # fmt: skip
                 if numbers.size <= MANY_BARS:
-                    texts = ["" if v != v else f"{v:.1f}" for v in values]
-                    axes.bar_label(drawn, texts, padding=1.5, fontsize=8)
+                    ends = panel.high.iloc[i].fillna(values)
+                    for x, y, value in zip(places, ends, values, strict=True):
+                        if value == value:
+                            axes.annotate(
+                                f"{value:.1f}", (x, y), xytext=(0, 1.5), fontsize=8,
+                                textcoords="offset points", ha="center", va="bottom",
+                            )  # fmt: skip
             axes.set_xticks(range(numbers.shape[1]), list(numbers.columns))
             axes.tick_params(axis="x", length=0)
             axes.grid(axis="x", visible=False)
-            axes.set_ylabel("average F1 (%)")
-            axes.set_ylim(0, max(1.12 * float(numbers.max().max()), 1.0))
-            axes.set_title(title, loc="left", fontsize=10)
-            axes.legend(
-                loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False, fontsize=9,
-                ncols=min(len(numbers), LEGEND),
-            )  # fmt: skip
+            axes.set_ylabel("F1 (%)")
+            axes.set_ylim(0, max(1.12 * panel.top, 1.0))
+            axes.set_title(panel.title, loc="left", fontsize=10)
+            _legend(axes, -0.12)
     return figure
+
+
+def lines(panels: list[Panel], x: str, y: str) -> Any:
+    """A figure with two panels beside each other in a row, a line for each system; a system with a
+    single place is a dotted level."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(panels) // 2)
+    below = 0.2 * -(-max(len(p.values) for p in panels) // 3)
+    with style():
+        figure = Figure(figsize=(9, (2.7 + below) * rows), layout="constrained")
+        grid = figure.subplots(rows, 2, squeeze=False).flat
+        for axes, panel in zip(grid, [*panels, *[None] * (len(panels) % 2)], strict=True):
+            if panel is None:
+                axes.set_axis_off()
+                continue
+            places = [float(place) for place in panel.values.columns]
+            apart = 0.012 * (max(places) - min(places))
+            for i, (name, values) in enumerate(panel.values.iterrows()):
+                colour = COLOURS[i % len(COLOURS)]
+                if values.notna().sum() == 1:
+                    level = values.dropna().iloc[0]
+                    axes.axhline(level, color=colour, linestyle=":", label=name)
+                    continue
+                known = values.notna().tolist()
+                reach = [[w for w, ok in zip(side, known, strict=True) if ok]
+                         for side in panel.whiskers(i)]  # fmt: skip
+                # whiskers beside each other
+                beside = (i - (len(panel.values) - 1) / 2) * apart
+                axes.errorbar(
+                    [p + beside for p, ok in zip(places, known, strict=True) if ok],
+                    values.dropna(), reach,
+                    color=colour, label=name, marker="osD^v"[i % 5], markersize=4, linewidth=1.4,
+                    elinewidth=0.7, capsize=2,
+                )  # fmt: skip
+            axes.set_xlabel(x)
+            axes.set_xticks(places)
+            axes.set_ylabel(y)
+            axes.set_ylim(0, max(1.08 * panel.top, 1e-9))
+            axes.set_title(panel.title, loc="left", fontsize=10)
+            _legend(axes, -0.22, 3)
+    return figure
+
+
+def _legend(axes: Any, below: float, columns: int = LEGEND) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    axes.legend(
+        handles, names, loc="upper center", bbox_to_anchor=(0.5, below), frameon=False, fontsize=9,
+        ncols=max(min(len(names), columns), 1),
+    )  # fmt: skip
 
 
 def curves(training: pd.DataFrame) -> Any:

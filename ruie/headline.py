@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -42,14 +42,20 @@ class Column:
         return self.dataset == tables.AVERAGE
 
 
+def scorers(results: pd.DataFrame, order: Sequence[str] = ()) -> list[str]:
+    """The scorers of RESULTS rows: those of ``order`` first, others as they come."""
+    found = list(dict.fromkeys(results["scorer"]))
+    return [s for s in order if s in found] + [s for s in found if s not in order]
+
+
 def panels(results: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """(heading, LLM, rows) of RESULTS by the first scorer: what was held out first, then by LLM as
-    they come.
+    """(heading, LLM, rows) of one scorer's RESULTS: what was held out first, then by LLM as they
+    come.
 
     Repeated rows count once; raises ``UserError`` where rows disagree.
     """
-    results = tables.shown(results).drop_duplicates()
-    key = ["held_out", "llm", "k", "system", "task", "dataset"]
+    results = results.drop_duplicates()
+    key = ["held_out", "llm", "k", "system", "task", "dataset", "scorer"]
     twice = results[results.duplicated(key)]
     if len(twice):
         row = twice.iloc[0]
@@ -82,17 +88,30 @@ def texts(wide: pd.DataFrame, key: str) -> list[tuple[str, bool]]:
     return [(t or "-", t == best) for t in shown]
 
 
+def intervals(results: pd.DataFrame) -> dict[tuple[str, int, str], str]:
+    """The interval of F1 as text by (system, k, column key), where there is one."""
+    rows = results[["system", "k", "task", "dataset", "f1_low", "f1_high"]]
+    return {
+        (system, k, f"{task} {dataset}"): f"[{low:.1f}, {high:.1f}]"
+        for system, k, task, dataset, low, high in rows.itertuples(index=False)
+        if low == low and high == high
+    }
+
+
 def to_html(results: pd.DataFrame) -> Html:
-    """The results of one LLM, whole tasks in tables of no more than ``ACROSS`` columns; the best
-    value of a column is bold."""
+    """The results of one LLM and scorer, whole tasks in tables of no more than ``ACROSS`` columns;
+    intervals below the values, the best value of a column bold."""
     wide, cols = tables.wide(results), columns(results)
-    parts = [_table(wide, block) for block in _packed(cols, [1] * len(cols), ACROSS)]
+    below = intervals(results)
+    parts = [_table(wide, block, below) for block in _packed(cols, [1] * len(cols), ACROSS)]
     if any(c.few for c in cols):
         parts.append(tag("p", "† ", NOISE, ".", class_="note"))
     return join(parts, "\n")
 
 
-def _table(wide: pd.DataFrame, cols: Sequence[Column]) -> Html:
+def _table(
+    wide: pd.DataFrame, cols: Sequence[Column], below: Mapping[tuple[str, int, str], str]
+) -> Html:
     """Some columns of ``wide`` as a table."""
     tasks = {task: [c for c in cols if c.task == task] for task in TASKS}
     first = {group[0].key: "first" for group in tasks.values() if group}
@@ -114,7 +133,9 @@ def _table(wide: pd.DataFrame, cols: Sequence[Column]) -> Html:
         for c in cols:
             text, best = values[c.key][i]
             kind = ["number", first.get(c.key), c.average and "average", best and "best"]
-            cells.append(tag("td", text, class_=" ".join(name for name in kind if name)))
+            interval = below.get((system, k, c.key))
+            small = [tag("small", interval)] if interval else []
+            cells.append(tag("td", text, *small, class_=" ".join(name for name in kind if name)))
         rows.append(tag("tr", *cells))
     head = tag("thead", tag("tr", *upper), tag("tr", *lower))
     return scrolling(Html(), head, join(rows, "\n"))
@@ -124,9 +145,12 @@ def print_table(
     results: pd.DataFrame, title: str, file: TextIO | None = None, width: int = 100
 ) -> None:
     """Print RESULTS rows for a terminal of ``width`` columns, in blocks where they are too wide;
-    to standard output unless ``file`` is given. ``*`` marks the best of a column."""
+    to standard output unless ``file`` is given. ``*`` marks the best of a column. The first scorer
+    alone is shown."""
     file = file or sys.stdout
-    print(f"{title}: F1 in percent", file=file)
+    scorer = scorers(results)[0]
+    results = results[results["scorer"] == scorer]
+    print(f"{title}: F1 in percent, scorer {scorer}", file=file)
     few = compared = False
     for _, llm, rows in panels(results):
         wide, cols = tables.wide(rows), columns(rows)

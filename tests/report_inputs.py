@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from tiny import sample, write_examples
 
 from ruie import parquet, report, schemas, tables
 
@@ -69,11 +71,23 @@ class Page(HTMLParser):
 
 
 def metrics(system: str, k: int, task: str, dataset: str, f1: float, n: int = 20) -> dict[str, Any]:
+    """A RESULTS row without ``held_out``; the interval reaches from 2 below to 3 above."""
     return {
         "system": system, "llm": "lm", "k": k, "task": task, "dataset": dataset,
-        "scorer": "strict", "n": n, "precision": f1, "recall": f1, "f1": f1, "f1_low": f1 - 1,
-        "f1_high": f1 + 1,
+        "scorer": "strict", "n": n, "precision": f1, "recall": f1, "f1": f1, "f1_low": f1 - 2,
+        "f1_high": f1 + 3,
     }  # fmt: skip
+
+
+def averaged(rows: list[dict[str, Any]], held_out: bool) -> pd.DataFrame:
+    """RESULTS of rows: each run's rows of a task are followed by their mean."""
+    frame = pd.DataFrame(rows)
+    parts = []
+    for _, part in frame.groupby(["system", "llm", "k", "task", "scorer"], sort=False):
+        means = part[["precision", "recall", "f1", "f1_low", "f1_high"]].mean().to_dict()
+        mean = {**part.iloc[0], **means, "dataset": tables.AVERAGE, "n": part["n"].sum()}
+        parts += [part, pd.DataFrame([mean])]
+    return pd.concat(parts, ignore_index=True).assign(held_out=held_out)[schemas.RESULTS.names]
 
 
 def results(held_out: bool = True) -> pd.DataFrame:
@@ -85,7 +99,7 @@ def results(held_out: bool = True) -> pd.DataFrame:
         metrics("bm25", 4, "NER", "news", 61.25, 60),
         metrics("bm25", 4, "RE", "film", 5.0),
     ]
-    return tables.run(pd.DataFrame(rows), held_out, ["none", "bm25"])
+    return averaged(rows, held_out)
 
 
 def write_results(frame: pd.DataFrame, path: Path) -> Path:
@@ -104,6 +118,78 @@ def prediction(query: int, system: str = "bm25", **changes: Any) -> dict[str, An
         "prompt_tokens": 100, "completion_tokens": 6, "finish_reason": "stop", "error": None,
         **changes,
     }  # fmt: skip
+
+
+#: What ruie.provenance writes.
+FACTS = {
+    "commit": "abc123",
+    "versions": {"Python": "3.0", "ruie": "0.0"},
+    "machine": {"processor": "two wheels", "GPUs": "none"},
+    "models": {
+        "lm": {
+            "folder": "models/lm",
+            "files": {"config.json": {"bytes": 12, "of": "file", "sha256": "00ff"}},
+        }
+    },
+}
+
+
+def write_details(folder: Path) -> list[str]:
+    """COMPARISONS, LABELS, ERRORS and SPEED tables, and the flags that take them."""
+    key = {"system": "bm25", "llm": "lm", "k": 4, "task": "NER", "dataset": "film"}
+    counts = {"tp": 2.0, "fp": 1.0, "fn": 1.0, "precision": 66.67, "recall": 66.67, "f1": 66.67}
+    difference = {"reference": "none", "scorer": "strict", "n": 20, "difference": 30.0,
+                  "low": 12.25, "high": 44.0, "p": 0.0004}  # fmt: skip
+    error = {
+        "kind": "wrong label", "items": 3, "queries": 2,
+        "details": [{"what": "person for place", "count": 2}, {"what": BAD, "count": 1}],
+        "examples": [{"query_id": "film/test/000001", "said": "person: Rome", "gold": BAD}],
+    }  # fmt: skip
+    seconds = {"llm": "lm", "backend": "vllm", "task": "NER", "dataset": "film", "instances": 20,
+               "prompt_tokens": 2000, "completion_tokens": 100}  # fmt: skip
+    written: dict[str, tuple[pa.Schema, list[dict[str, Any]]]] = {
+        "comparisons": (schemas.COMPARISONS, [
+            {**key, **difference},
+            {**key, **difference, "dataset": tables.AVERAGE, "p": 0.25},
+        ]),
+        "labels": (schemas.LABELS, [{**key, **counts, "label": name} for name in ("place", "")]),
+        "errors": (schemas.ERRORS, [{**key, **error}, {**key, **error, "dataset": "news"}]),
+        "speed": (schemas.SPEED, [{**seconds, "k": 0, "seconds": 5.0},
+                                  {**seconds, "k": 4, "seconds": 10.0}]),
+    }  # fmt: skip
+    flags = []
+    for name, (schema, rows) in written.items():
+        parquet.write(rows, schema, folder / f"{name}.parquet")
+        flags += [f"--{name}", str(folder / f"{name}.parquet")]
+    return flags
+
+
+def write_reasons(folder: Path) -> list[str]:
+    """A pool, what two systems retrieved and both models' scores, and the flags that take them."""
+    pool = [
+        sample("film/train/000001", "Cy saw Oslo.", ("person", "Cy"), ("place", "Oslo"),
+               schema=("person", "place")),
+        sample("film/train/000007", "Nothing here."),
+        sample("film/train/000009", "Never shown."),
+    ]  # fmt: skip
+    write_examples(pool, folder / "pool.parquet")
+    pairs = [{"query_id": f"film/test/{q:06d}", "demonstration_id": f"film/train/{d:06d}"}
+             for q in (0, 1, 3) for d in (1, 7)]  # fmt: skip
+    own = [{**p, "rank": i % 2, "score": 0.5 - i % 2} for i, p in enumerate(pairs)]
+    # BM25 kept a single demonstration of each query, and the other one at that
+    other = [{**p, "rank": 0, "score": 9.0} for p in pairs[1::2]]
+    for name, rows in (("bm25", other), ("ruie", own)):
+        parquet.write(rows, schemas.CANDIDATES, folder / f"{name}.parquet")
+    scores = [{**p, "score": -0.25, "tokens": 3} for p in pairs]
+    parquet.write(scores, schemas.SCORES, folder / "scores.parquet")
+    rewards = [{**p, "reward": 1.125} for p in pairs]
+    parquet.write(rewards, schemas.REWARDS, folder / "rewards.parquet")
+    return [
+        "--pool", str(folder / "pool.parquet"),
+        "--why", f"bm25={folder / 'bm25.parquet'}", f"ruie={folder / 'ruie.parquet'}",
+        "--llm-scores", str(folder / "scores.parquet"),
+        "--reward-scores", str(folder / "rewards.parquet"),
+    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -130,13 +216,16 @@ def inputs(tmp_path: Path) -> list[str]:
         prediction(1, "none", k=0, demonstrations=[], dropped=0, error="too long"),
     ]
     parquet.write(answers, schemas.PREDICTIONS, folder / "predictions.parquet")
-    (folder / "config.yaml").write_text(f"run: {BAD}\n")
+    (folder / "config.json").write_text(json.dumps({"run": BAD, "seed": 42}, indent=1))
+    (folder / "provenance.json").write_text(json.dumps(FACTS))
     return [
         "--tables", str(folder / "heldout.parquet"),
         "--training", f"reward={log}", f"{BAD}={log}",
         "--data", str(folder / "data.parquet"),
         "--predictions", str(folder / "predictions.parquet"),
-        "--config", str(folder / "config.yaml"), "--title", f"run {BAD}",
+        "--config", str(folder / "config.json"),
+        "--provenance", str(folder / "provenance.json"),
+        *write_details(folder), "--title", f"run {BAD}",
     ]  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_inputs import make, metrics, results, write_results
+from report_inputs import Page, averaged, make, metrics, results, write_results
 
-from ruie import cli, headline, report, tables
+from ruie import cli, headline, report
 
 
 def test_large_datasets_are_not_called_noise(tmp_path: Path) -> None:
@@ -25,11 +25,37 @@ def test_results_that_contradict_are_refused() -> None:
     assert len(list(headline.panels(pd.concat([results(), results()])))) == 1
 
 
+def test_intervals_stand_below_the_values_where_there_are_any(tmp_path: Path) -> None:
+    without = results().assign(f1_low=float("nan"), f1_high=float("nan"))
+    for frame, value in ((results(), "61.25[59.2, 64.2]"), (without, "61.25")):
+        write_results(frame, tmp_path / "t.parquet")
+        rows = Page(make(["--tables", str(tmp_path / "t.parquet")], tmp_path)).rows
+        assert any(value in row for row in rows), value
+
+
+def test_other_scorers_are_folded_and_do_not_count_as_contradictions(tmp_path: Path) -> None:
+    both = pd.concat([results(), results().assign(scorer="soft", f1=99.0)])
+    write_results(both, tmp_path / "t.parquet")
+    flags = ["--tables", str(tmp_path / "t.parquet")]
+    text = make(flags, tmp_path)
+    fold = text.index("The same by the soft scorer")
+    assert text.index("61.25") < fold < text.index("99.00")
+    assert headline.scorers(both) == ["strict", "soft"]
+    # named the other way round
+    text = make([*flags, "--scorers", "soft", "strict", "unknown"], tmp_path)
+    assert "by the soft scorer, one row" in text
+    assert text.index("99.00") < text.index("The same by the strict scorer")
+    out = io.StringIO()
+    report.print_table(both, "x", file=out)
+    assert "scorer strict" in out.getvalue()
+    assert "99.00" not in out.getvalue()
+
+
 def test_print_table(tmp_path: Path) -> None:
     out = io.StringIO()
     report.print_table(results(), "Held-out", file=out)
     lines = [line.split() for line in out.getvalue().split("\n")]
-    assert lines[0] == ["Held-out:", "F1", "in", "percent"]
+    assert lines[0] == ["Held-out:", "F1", "in", "percent,", "scorer", "strict"]
     assert ["NER", "RE"] in lines
     assert ["film", "news", "avg", "film", "avg"] in lines
     assert ["system", "k", "n=20", "n=60", "n=80", "n=20", "n=20"] in lines
@@ -44,7 +70,7 @@ def test_print_table_keeps_to_the_width() -> None:
         for task in ("NER", "RE", "EET", "EEA")
         for i in range(9)
     ]
-    frame = tables.run(pd.DataFrame(rows), False, [])
+    frame = averaged(rows, False)
     printed = {}
     for width in (60, 100):
         out = io.StringIO()

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from report_inputs import BAD, Page, make
 
-from ruie import page
+from ruie import page, style
 
 
 def test_page_is_balanced_escaped_and_alone(inputs: list[str], tmp_path: Path) -> None:
     text = make(inputs, tmp_path)
     read = Page(text)
-    assert "script" not in read.names
+    assert read.names.count("script") == 1
+    assert f"<script>{style.SCRIPT}</script>" in text
+    assert "default-src &#x27;none&#x27;" in text
     assert read.text.count(BAD) >= 6  # title, training, data, text, answer, config
     assert read.links
     assert all(link.startswith("#") for link in read.links), "the page asks for something else"

@@ -10,28 +10,62 @@ from report_inputs import BAD, Page, make, results, write_results
 
 from ruie import cli, headline, report
 
+SECTIONS = [
+    "results", "charts", "significance", "labels", "errors", "inference", "predictions", "speed",
+    "training", "data", "provenance",
+]  # fmt: skip
+
 
 def test_page_holds_the_numbers(inputs: list[str], tmp_path: Path) -> None:
     read = Page(make(inputs, tmp_path))
-    assert ["none", "0", "10.00", "20.00", "15.00", "5.00", "5.00"] in read.rows
-    assert ["bm25", "4", "40.00", "61.25", "50.62", "5.00", "5.00"] in read.rows
+    values = [10, 20, 15, 5, 5]
+    row = [f"{v:.2f}[{v - 2:.1f}, {v + 3:.1f}]" for v in values]
+    assert ["none", "0", *row] in read.rows
     # equal values are not marked: neither is the best
     assert read.marked("best") == ["40.00", "61.25", "50.62"]
     header = ["filmn = 20 †", "newsn = 60", "averagen = 80", "filmn = 20 †", "averagen = 20 †"]
     assert header in read.rows
     assert headline.NOISE in read.text
-    assert ["NER", "film", "train", "7", "9", "-", "-", "3"] in read.rows
+    assert ["NER", "film", "train", "-", "-", "-", "7", "9", "-", "-", "3"] in read.rows
     what = "wrong offsets (found by literal search)"
-    assert ["NER", "film", "train", what, "3", f"a.json#0: {BAD}"] in read.rows
-    assert ["lm", "4", "bm25", "2", "1", "150.5", "6.0", "12", "2", "length 1, stop 1", "0"] \
+    assert ["NER", "film", "train", what, "mended", "3", f"a.json#0: {BAD}"] in read.rows
+    # of two answers both lost a demonstration, and one was cut
+    assert ["lm", "4", "bm25", "2", "1", "150.5", "6.0", "12", "2", "2", "1", "length 1, stop 1",
+            "0"] in read.rows  # fmt: skip
+    assert ["lm", "0", "none", "1", "1", "100.0", "6.0", "6", "0", "0", "0", "stop 1", "1"] \
         in read.rows  # fmt: skip
-    assert ["lm", "0", "none", "1", "1", "100.0", "6.0", "6", "0", "stop 1", "1"] in read.rows
     assert "reward: 50 steps; loss 0.913 in the first tenth of the steps, 0.042" in read.text
-    assert ["ruie", report.ruie.__version__] in read.rows
-    assert ["pandas", pd.__version__] in read.rows
+    assert "3 datasets, 2 systems, 1 language model, 3 answers; k = 4" in read.text
 
 
-@pytest.mark.parametrize("missing", ["tables", "training", "data", "predictions", "config"])
+def test_page_holds_what_stands_behind_the_numbers(inputs: list[str], tmp_path: Path) -> None:
+    read = Page(make(inputs, tmp_path))
+    compared = ["lm", "4", "NER", "film", "bm25", "none", "20", "+30.00", "[+12.2, +44.0]"]
+    assert [*compared, "< 0.001"] in read.rows
+    assert ["lm", "4", "NER", "average", *compared[4:], "0.250"] in read.rows
+    assert read.marked("sure") == ["+30.00", "< 0.001"]
+    # 2 + 1 gold items of the label
+    assert ["place", "3", "66.7"] in read.rows
+    assert ["(none of the schema)", "3", "66.7"] in read.rows
+    # film and news together, then each
+    assert ["wrong label", "6"] in read.rows
+    assert ["wrong label", "3", "3"] in read.rows
+    assert ["person for place", "4"] in read.rows
+    assert [BAD, "2"] in read.rows
+    assert ["film/test/000001", "person: Rome", BAD] in read.rows
+    # 5 and 10 seconds for 20 answers; 2000 / 20 tokens; 100 tokens in that time
+    assert ["lm", "vllm", "NER", "0", "20", "5.0", "250.0", "100.0", "20.0"] in read.rows
+    assert ["lm", "vllm", "NER", "4", "20", "10.0", "500.0", "100.0", "10.0"] in read.rows
+    assert ["commit", "abc123"] in read.rows
+    assert ["lm", "models/lm", "config.json", "12", "file", "00ff"] in read.rows
+    assert "seed = 42; queries shown on this page: 0." in read.text
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["tables", "training", "data", "predictions", "config", "provenance", "comparisons", "labels",
+     "errors", "speed"],
+)  # fmt: skip
 def test_each_input_may_be_missing(missing: str, inputs: list[str], tmp_path: Path) -> None:
     at = inputs.index(f"--{missing}")
     end = next((i for i in range(at + 1, len(inputs)) if inputs[i].startswith("--")), len(inputs))
@@ -42,18 +76,31 @@ def test_each_input_may_be_missing(missing: str, inputs: list[str], tmp_path: Pa
 
 def test_nothing_at_all_is_a_page(tmp_path: Path) -> None:
     read = Page(make(["--tables", "--training", "--data", "--predictions"], tmp_path, True))
-    assert read.text.count("There is nothing here") == 7
-    sections = ["results", "averages", "training", "data", "inference", "predictions", "provenance"]
-    assert read.ids == sections
+    assert read.text.count("There is nothing here") == len(SECTIONS) + 1  # provenance lacks two
+    assert read.ids == SECTIONS
     assert not (tmp_path / "plots").exists()
 
 
+def test_several_k_have_a_section_of_their_own(inputs: list[str], tmp_path: Path) -> None:
+    assert "k" not in Page(make(inputs, tmp_path)).ids
+    more = results()
+    more = more[more["k"] == 4].assign(k=8)
+    path = write_results(pd.concat([results(), more]), tmp_path / "more.parquet")
+    at = inputs.index("--tables")
+    text = make([*inputs[: at + 1], str(path), *inputs[at + 2 :]], tmp_path)
+    assert "k" in Page(text).ids
+    section = text[text.index('<section id="k"') :]
+    # one panel for each task; the zero shot is a level in it
+    assert [section.count(f">{word}<") for word in ("NER, lm", "RE, lm")] == [1, 1]
+
+
 def test_a_missing_file_is_an_error_of_one_line(tmp_path: Path) -> None:
-    for flag in ("--tables", "--data", "--predictions", "--config"):
+    for flag in ("--tables", "--data", "--predictions", "--config", "--provenance", "--labels"):
         with pytest.raises(cli.UserError, match="no such file"):
             make([flag, str(tmp_path / "none")], tmp_path)
-    with pytest.raises(SystemExit):
-        make(["--training", "without-a-name"], tmp_path)
+    for flag in ("--training", "--why"):
+        with pytest.raises(SystemExit):
+            make([flag, "without-a-name"], tmp_path)
     assert not (tmp_path / "report.html").exists()
 
 

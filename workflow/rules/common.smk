@@ -432,72 +432,47 @@ def runs(held_out):
                     yield f"{system}/{llm}/k{k}/{dataset}"
 
 
-def predictions():
+def error_tables():
+    """What is wrong in the answers of each system, LLM and k."""
+    c = config["evaluation"]
+    shots = [(ZERO_SHOT, 0)] * c["zero_shot"]
+    shots += [(system, k) for k in c["k"] for system in c["systems"]]
     return [
-        f"{RUN}/predictions/{run}.parquet"
-        for held in (True, False)
-        for run in runs(held)
+        f"{RUN}/errors/{system}/{llm}/k{k}.parquet"
+        for llm in c["llms"]
+        for system, k in shots
     ]
 
 
-# The paper's tables and figures
-PAPER = f"{RUN}/paper"
-PAPER_NUMBERS = str(Path(workflow.basedir, "workflow/paper/tables.yaml"))
-PAPER_CODE = code("paper", "paper_data", "paper_render", "tables", "markdown")
-RENAMED = [f"{ours}={paper}" for ours, paper in config["paper"]["rename"].items()]
-TIMED = [
-    n for n in config["speed"]["datasets"] if n in EVALUATED[True] + EVALUATED[False]
-]
-if config["speed"]["system"] not in SYSTEMS:
-    raise WorkflowError(
-        f"speed.system: {config['speed']['system']!r} is not defined; use one of {sorted(SYSTEMS)}"
-    )
-if max(config["speed"]["k"]) > config["evaluation"]["depth"]:
-    raise WorkflowError(
-        f"speed.k: {config['speed']['k']} is above evaluation.depth, "
-        f"{config['evaluation']['depth']} demonstrations retrieved; raise depth"
-    )
+def of_runs(folder):
+    """A file of each run."""
+    return [
+        f"{RUN}/{folder}/{run}.parquet" for held in (True, False) for run in runs(held)
+    ]
 
 
-def rendered(name, *more):
-    """The files of a table or figure of the paper."""
-    return [f"{PAPER}/{name}.{end}" for end in ("parquet", "md", "tex", *more)]
+def braces(names):
+    """Names for bash to expand: a command of some thousand paths is longer than it may be, one
+    with their pattern is not. Names are of letters, digits and ``._-`` only (the schemas).
+    """
+    names = [str(name) for name in names]
+    return names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
 
 
-def further_run(folder):
-    """Result tables and config of a further run, and its scores if it has any, by their LLM."""
-    config_file = folder / "config.json"
-    results = [folder / f"tables/{side}.parquet" for side in SIDES]
-    results = [path for path in results if path.is_file()]
-    try:
-        llm = json.loads(config_file.read_text())["scoring"]["llm"]
-    except (OSError, ValueError, TypeError, KeyError):
-        llm = None
-    if llm is None or not results:
-        raise WorkflowError(
-            f"paper.runs: {folder} holds no config.json or no result tables; name the folder of a "
-            "finished run"
-        )
-    scores = folder / f"scores/{llm}.parquet"
-    return [config_file, *results], {llm: str(scores)} if scores.is_file() else {}
+def answered(sides=EVALUATED):
+    """Datasets with predictions, for bash."""
+    return braces([n for held in sides for n in EVALUATED[held]])
 
 
-FURTHER_RESULTS, SCORES_BY_LLM = [], {}
-for _folder in config["paper"]["runs"]:
-    _files, _scores = further_run(Path(_folder))
-    FURTHER_RESULTS += map(str, _files)
-    SCORES_BY_LLM = {**_scores, **SCORES_BY_LLM}
-SCORES_BY_LLM = {**SCORES_BY_LLM, config["scoring"]["llm"]: SCORES}
-
-
-def results_flags(**own):
-    """Flags of what a table of results is made from, beside this run's tables."""
-    return flags(
-        scoring=config["scoring"]["llm"],
-        runs=config["paper"]["runs"],
-        rename=RENAMED,
-        llm=config["paper"]["llm"],
-        **own,
+def run_paths(folder, sides=EVALUATED):
+    """The files of ``runs`` below a folder, for bash."""
+    c = config["evaluation"]
+    found = [(ZERO_SHOT, "0")] * c["zero_shot"]
+    if c["systems"] and c["k"]:
+        found.append((braces(c["systems"]), braces(c["k"])))
+    return " ".join(
+        f"{RUN}/{folder}/{systems}/{braces(c['llms'])}/k{k}/{answered(sides)}.parquet"
+        for systems, k in found
     )
 
 

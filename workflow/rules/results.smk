@@ -1,4 +1,4 @@
-# Counts, result tables and the report (section 4.2).
+# Counts and result tables (section 4.2).
 
 
 rule evaluate:
@@ -37,7 +37,12 @@ rule table:
         counts=lambda w: [f"{RUN}/counts/{run}.parquet" for run in runs(SIDES[w.side])],
         code=code("tables", "bootstrap"),
     output:
-        f"{RUN}/tables/{{side}}.parquet",
+        report(
+            f"{RUN}/tables/{{side}}.parquet",
+            category="Result tables",
+            labels={"datasets": "{side}"},
+            caption="../report/table.rst",
+        ),
     log:
         f"{RUN}/logs/table/{{side}}.log",
     wildcard_constraints:
@@ -46,6 +51,9 @@ rule table:
         mem_mb=2000,
         runtime=30,
     params:
+        # by functions: their braces are for bash, no wildcards
+        metrics=lambda w: run_paths("metrics", [SIDES[w.side]]),
+        counts=lambda w: run_paths("counts", [SIDES[w.side]]),
         flags=lambda w: flags(
             held_out=SIDES[w.side],
             systems=[ZERO_SHOT, *config["evaluation"]["systems"]],
@@ -53,7 +61,7 @@ rule table:
             seed=config["seed"],
         ),
     shell:
-        "python -m ruie.tables --metrics {input.metrics} --counts {input.counts} {params.flags}"
+        "python -m ruie.tables --metrics {params.metrics} --counts {params.counts} {params.flags}"
         " --out {output} > {log} 2>&1"
 
 
@@ -71,29 +79,34 @@ rule comparisons:
         mem_mb=2000,
         runtime=30,
     params:
+        counts=lambda w: run_paths("counts", [SIDES[w.side]]),
         flags=flags(
             reference=REFERENCE,
             resamples=config["evaluation"]["resamples"],
             seed=config["seed"],
         ),
     shell:
-        "python -m ruie.compare --counts {input.counts} {params.flags} --out {output}"
+        "python -m ruie.compare --counts {params.counts} {params.flags} --out {output}"
         " > {log} 2>&1"
 
 
-# Targets on demand: `snakemake error_page` says what is wrong in the answers of the whole run.
+# What is wrong in the answers; for the report, and as a page of its own: `snakemake error_page`.
 rule errors:
     input:
-        predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+        predictions=lambda w: [
+            f"{RUN}/predictions/{w.system}/{w.llm}/k{w.k}/{dataset}.parquet"
+            for held in EVALUATED
+            for dataset in EVALUATED[held]
+        ],
         pool=f"{RUN}/pool.parquet",
         code=code("errors", "error_kinds", "records", "scorers", "answers"),
     output:
-        f"{RUN}/errors/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",
+        f"{RUN}/errors/{{system}}/{{llm}}/k{{k}}.parquet",
     log:
-        f"{RUN}/logs/errors/{{system}}/{{llm}}/k{{k}}/{{dataset}}.log",
+        f"{RUN}/logs/errors/{{system}}/{{llm}}/k{{k}}.log",
     resources:
         mem_mb=4000,
-        runtime=30,
+        runtime=60,
     params:
         flags=flags(seed=config["seed"]),
     shell:
@@ -103,9 +116,7 @@ rule errors:
 
 rule error_page:
     input:
-        tables=[
-            f"{RUN}/errors/{run}.parquet" for held in EVALUATED for run in runs(held)
-        ],
+        tables=error_tables(),
         code=code("error_page", "error_kinds", "markdown"),
     output:
         f"{RUN}/errors.md",
@@ -116,70 +127,3 @@ rule error_page:
         runtime=30,
     shell:
         "python -m ruie.errors --tables {input.tables} --markdown {output} > {log} 2>&1"
-
-
-rule config_of_run:
-    output:
-        f"{RUN}/config.json",
-    log:
-        f"{RUN}/logs/config_of_run.log",
-    localrule: True
-    params:
-        text=shlex.quote(json.dumps(config, indent=1, sort_keys=True)),
-    shell:
-        "printf '%s\\n' {params.text} > {output} 2> {log}"
-
-
-rule report:
-    input:
-        tables=tables(),
-        data=normalised("{split}.report.parquet"),
-        training=[
-            f"{RUN}/{kind}/training.parquet"
-            for kind in dict.fromkeys(
-                f"reward/{variant(s)}"
-                for s in config["evaluation"]["systems"]
-                if is_trained(s) and has_teacher(s)
-            )
-        ]
-        + [
-            f"{RUN}/retriever/{s}/training.parquet"
-            for s in config["evaluation"]["systems"]
-            if is_trained(s)
-        ],
-        predictions=predictions(),
-        config=f"{RUN}/config.json",
-        code=code(
-            "report",
-            "headline",
-            "charts",
-            "browse",
-            "page",
-            "answers",
-            "scorers",
-            "tables",
-        ),
-    output:
-        html=report(
-            f"{RUN}/report.html", category="results", caption="../report/report.rst"
-        ),
-        plots=directory(f"{RUN}/plots"),
-    log:
-        f"{RUN}/logs/report.log",
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        title=flags(title=f"RUIE: {config['run']}"),
-        # a training is called by its place in the run: reward/keywords, retriever/ruie
-        training=lambda w, input: flags(
-            training=[
-                f"{Path(path).parent.relative_to(RUN)}={path}"
-                for path in input.training
-            ]
-            or None
-        ),
-    shell:
-        "python -m ruie.report --tables {input.tables} --data {input.data} {params.training}"
-        " --predictions {input.predictions} --config {input.config} {params.title}"
-        " --out {output.html} --plots {output.plots} > {log} 2>&1"

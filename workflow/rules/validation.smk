@@ -50,7 +50,9 @@ rule validation:
         code=code("validation", "statistics", "overlap", "markdown"),
     output:
         table=f"{RUN}/validation.parquet",
-        markdown=f"{RUN}/validation.md",
+        markdown=report(
+            f"{RUN}/validation.md", category="Data", caption="../report/validation.rst"
+        ),
     log:
         f"{RUN}/logs/validation.log",
     resources:

@@ -1,0 +1,271 @@
+# The report of a run, and what it alone needs.
+
+
+def trainings():
+    """Folders of the trainings whose curves are shown, by their place in the run."""
+    systems = [s for s in config["evaluation"]["systems"] if is_trained(s)]
+    teachers = dict.fromkeys(f"reward/{variant(s)}" for s in systems if has_teacher(s))
+    return [*teachers, *(f"retriever/{s}" for s in systems)]
+
+
+def retrieved():
+    """(system, its demonstrations) for each dataset."""
+    return [
+        (system, f"{RUN}/demonstrations/{system}/{dataset}.parquet")
+        for system in config["evaluation"]["systems"]
+        for held in EVALUATED
+        for dataset in EVALUATED[held]
+    ]
+
+
+def retrieved_paths():
+    """``retrieved()`` as system=path, for bash."""
+    return " ".join(
+        f"{system}={RUN}/demonstrations/{system}/{answered()}.parquet"
+        for system in config["evaluation"]["systems"]
+    )
+
+
+def is_bm25(system):
+    """Whether a system's rank is called BM25's: over the whole pool."""
+    return (
+        SYSTEMS[system]["retriever"] == "bm25" and SYSTEMS[system]["range"] == "mixed"
+    )
+
+
+def explaining_variant():
+    """The reward model that judges the shown demonstrations: the first that teaches."""
+    systems = config["evaluation"]["systems"]
+    return next((variant(s) for s in systems if is_trained(s) and has_teacher(s)), None)
+
+
+def explains():
+    """Whether the shown demonstrations are scored; there are none without any k."""
+    return (
+        config["report"]["explain"]
+        and bool(config["evaluation"]["k"])
+        and bool(config["evaluation"]["systems"])
+    )
+
+
+def models_of_run():
+    """Folders of the models that the run uses, by name; the trained ones by their place."""
+    systems = config["evaluation"]["systems"]
+    names = dict.fromkeys(config["evaluation"]["llms"])
+    if any(map(is_trained, systems)):
+        names |= dict.fromkeys([config["scoring"]["llm"], config["retriever"]["model"]])
+        if explaining_variant():
+            names[config["reward"]["model"]] = None
+    names |= dict.fromkeys(
+        SYSTEMS[s]["model"] for s in systems if SYSTEMS[s]["retriever"] == "dense"
+    )
+    return {name: model(name) for name in names} | {
+        name: f"{RUN}/{name}/model" for name in trainings()
+    }
+
+
+# Tables for the report's sections, by the flag that takes them: the files, and their paths for bash.
+REPORTED = {
+    "comparisons": (comparisons(), lambda: " ".join(comparisons())),
+    "labels": (of_runs("labels"), lambda: run_paths("labels")),
+    "errors": (error_tables(), lambda: " ".join(error_tables())),
+}
+# The shown predictions, scored afterwards by the models that the training has used.
+EXPLAINED = {
+    **({"llm_scores": f"{RUN}/explain/scores.parquet"} if explains() else {}),
+    **(
+        {"reward_scores": f"{RUN}/explain/rewards.parquet"}
+        if explains() and explaining_variant()
+        else {}
+    ),
+}
+
+
+rule config_of_run:
+    output:
+        f"{RUN}/config.json",
+    log:
+        f"{RUN}/logs/config_of_run.log",
+    localrule: True
+    params:
+        text=shlex.quote(json.dumps(config, indent=1, sort_keys=True)),
+    shell:
+        "printf '%s\\n' {params.text} > {output} 2> {log}"
+
+
+# What differs between machines is in a file of its own, so that the report does not.
+rule provenance:
+    input:
+        models=list(models_of_run().values()),
+        config=f"{RUN}/config.json",
+        code=code("provenance"),
+    output:
+        f"{RUN}/provenance.json",
+    log:
+        f"{RUN}/logs/provenance.log",
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        flags=flags(
+            models=[f"{name}={path}" for name, path in models_of_run().items()] or None
+        ),
+    shell:
+        "python -m ruie.provenance {params.flags} --out {output} > {log} 2>&1"
+
+
+rule explain:
+    input:
+        predictions=of_runs("predictions"),
+        queries=[
+            f"{RUN}/test/{n}.parquet" for held in EVALUATED for n in EVALUATED[held]
+        ],
+        pool=f"{RUN}/pool.parquet",
+        code=code("explain", "shown"),
+    output:
+        candidates=f"{RUN}/explain/candidates.parquet",
+        queries=f"{RUN}/explain/queries.parquet",
+        pool=f"{RUN}/explain/pool.parquet",
+    log:
+        f"{RUN}/logs/explain.log",
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        predictions=lambda w: run_paths("predictions"),
+        queries=lambda w: f"{RUN}/test/{answered()}.parquet",
+        flags=flags(samples=config["report"]["samples"], seed=config["seed"]),
+    shell:
+        "python -m ruie.explain --predictions {params.predictions} --queries {params.queries}"
+        " --pool {input.pool} {params.flags} --out {output.candidates}"
+        " --out-queries {output.queries} --out-pool {output.pool} > {log} 2>&1"
+
+
+rule explain_scores:
+    input:
+        candidates=f"{RUN}/explain/candidates.parquet",
+        queries=f"{RUN}/explain/queries.parquet",
+        pool=f"{RUN}/explain/pool.parquet",
+        model=model(config["scoring"]["llm"]),
+    output:
+        f"{RUN}/explain/scores.parquet",
+    log:
+        f"{RUN}/logs/explain_scores.log",
+    threads: 16
+    resources:
+        mem_mb=lambda w, attempt: 32000 * attempt,
+        runtime=lambda w, attempt: 240 * attempt,
+        gpu=1,
+        batch_tokens=config["scoring"]["batch_tokens"],
+    params:
+        flags=flags(
+            version="score-1",
+            dtype=dtype(config["scoring"]["llm"]),
+            max_length=config["scoring"]["max_length"],
+        ),
+    shell:
+        "python -m ruie.score --candidates {input.candidates} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model} {params.flags}"
+        " --batch-tokens {resources.batch_tokens} --out {output} > {log} 2>&1"
+
+
+rule explain_rewards:
+    input:
+        scores=f"{RUN}/explain/scores.parquet",
+        queries=f"{RUN}/explain/queries.parquet",
+        pool=f"{RUN}/explain/pool.parquet",
+        model=f"{RUN}/reward/{explaining_variant() or 'keywords'}/model",
+    output:
+        f"{RUN}/explain/rewards.parquet",
+    log:
+        f"{RUN}/logs/explain_rewards.log",
+    threads: 16
+    resources:
+        mem_mb=16000,
+        runtime=lambda w, attempt: 120 * attempt,
+        gpu=1,
+    params:
+        flags=flags(
+            version="reward-1",
+            no_keywords=explaining_variant() == "plain",
+            max_length=config["reward"]["max_length"],
+            query_fields=config["reward"]["query_fields"],
+            demonstration_fields=config["reward"]["demonstration_fields"],
+        ),
+    shell:
+        "python -m ruie.score_reward --scores {input.scores} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model} {params.flags} --out {output} > {log} 2>&1"
+
+
+rule report:
+    input:
+        **{name: files for name, (files, _) in REPORTED.items() if files},
+        **EXPLAINED,
+        tables=tables(),
+        data=normalised("{split}.report.parquet"),
+        training=[f"{RUN}/{name}/training.parquet" for name in trainings()],
+        predictions=of_runs("predictions"),
+        pool=f"{RUN}/pool.parquet",
+        why=[path for _, path in retrieved()],
+        config=f"{RUN}/config.json",
+        provenance=f"{RUN}/provenance.json",
+        code=code(
+            "report",
+            "sections",
+            "details",
+            "headline",
+            "charts",
+            "browse",
+            "shown",
+            "marks",
+            "page",
+            "style",
+            "provenance",
+            "answers",
+            "scorers",
+            "tables",
+        ),
+    output:
+        html=report(
+            f"{RUN}/report.html", category="Report", caption="../report/report.rst"
+        ),
+        plots=report(
+            directory(f"{RUN}/plots"),
+            patterns=["{name}.png"],
+            category="Plots",
+            labels={"plot": "{name}"},
+            caption="../report/plots.rst",
+        ),
+    log:
+        f"{RUN}/logs/report.log",
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        flags=flags(
+            title=f"RUIE: {config['run']}",
+            scorers=config["evaluation"]["scorers"],
+            samples=config["report"]["samples"],
+            seed=config["seed"],
+            bm25=next(
+                (s for s in config["evaluation"]["systems"] if is_bm25(s)), None
+            ),
+        ),
+        # a training is called by its place in the run: reward/keywords, retriever/ruie
+        named=flags(
+            training=[f"{name}={RUN}/{name}/training.parquet" for name in trainings()]
+            or None
+        ),
+        # by functions: their braces are for bash, no wildcards
+        predictions=lambda w: run_paths("predictions"),
+        why=lambda w: retrieved_paths(),
+        reported=lambda w: " ".join(
+            f"--{name} {paths()}" for name, (files, paths) in REPORTED.items() if files
+        ),
+        explained=flags(**EXPLAINED),
+    shell:
+        "python -m ruie.report --tables {input.tables} --data {input.data} {params.named}"
+        " {params.reported} {params.explained} --predictions {params.predictions} --why {params.why}"
+        " --pool {input.pool}"
+        " --config {input.config} --provenance {input.provenance} {params.flags}"
+        " --out {output.html} --plots {output.plots} > {log} 2>&1"
