@@ -72,7 +72,7 @@ def read(
     if present:
         remedy = "name the files of the splits with --files, or give one file to have it split"
     else:
-        found = [replace(e, split=shares.side(e)) for e in found]
+        found = [e._replace(split=shares.side(e)) for e in found]
         remedy = "provide more texts, or change --test-share or --seed"
     counts = Counter(e.split for e in found)
     if not found:

@@ -9,7 +9,8 @@ break; ``None`` or nothing at all is an empty list. Rules of reading, for gold a
 - a span goes on over ``;`` and line breaks as far as the input holds it, and over ``:`` and ``,``;
 - ``head, tail`` is split at the first comma that leaves two spans of the input, else at the first;
 - what is left over (text before the first item, text behind a ``;`` that continues no span of the
-  input) has no label of the schema: each piece is an item ("", piece), which is never right.
+  input) has no label of the schema: each piece is an item ("", piece), and wrong unless the gold
+  answer holds the same piece.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -46,8 +45,7 @@ class Event(NamedTuple):
     trigger: Span
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
     """One instance of one task."""
 
     id: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ def back(folder, task, split):
 
 def test_the_files_of_each_task(tmp_path, make_example):
     ner = make_example("Ana left Zoë.", ("person", "Zoë"), id="own/test/000000")
-    layout.write([ner, replace(ner, split="train", annotations=())], tmp_path / "ner")
+    layout.write([ner, ner._replace(split="train", annotations=())], tmp_path / "ner")
     records = json.loads((tmp_path / "ner" / "test.json").read_text(encoding="utf-8"))
     assert records == [
         {
@@ -43,7 +42,7 @@ def test_the_files_of_each_task(tmp_path, make_example):
 
 
 def test_a_split_of_before_is_removed(tmp_path, ner):
-    layout.write([ner, replace(ner, split="dev")], tmp_path)
+    layout.write([ner, ner._replace(split="dev")], tmp_path)
     layout.write([ner], tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.json", "train.json"]
 

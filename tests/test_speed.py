@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ def run(settings: Settings, ks: list[int], *datasets: list) -> tuple[Words, list
 
 def test_the_generation_alone_is_timed() -> None:
     backend, rows = run(
-        Settings("vllm", "tiny"), [1, 2], QUERIES, [replace(QUERIES[0], dataset="b")]
+        Settings("vllm", "tiny"), [1, 2], QUERIES, [QUERIES[0]._replace(dataset="b")]
     )
     # one request to warm up, then each list with each k
     assert [len(prompts) for prompts in backend.asked] == [1, 4, 4, 1, 1]
@@ -67,7 +66,7 @@ def test_the_generation_alone_is_timed() -> None:
 
 
 def test_a_query_that_is_too_long_is_not_counted() -> None:
-    long = replace(QUERIES[1], text="word " * 500)
+    long = QUERIES[1]._replace(text="word " * 500)
     backend, rows = run(Settings("vllm", "tiny", max_input=400), [1], [QUERIES[0], long])
     assert [len(prompts) for prompts in backend.asked] == [1, 1]
     assert rows[0]["instances"] == 1

@@ -12,10 +12,9 @@ from ruie.cli import UserError
 
 def put(tmp_path, dataset, split, *members):
     """Write one table; ``members``: samples, which get the dataset's ids."""
-    from dataclasses import replace
 
     made = [
-        replace(e, dataset=dataset, split=split, id=f"{dataset}/{split}/{i}")
+        e._replace(dataset=dataset, split=split, id=f"{dataset}/{split}/{i}")
         for i, e in enumerate(members)
     ]
     return write_examples(made, tmp_path / f"{dataset}-{split}.parquet")

@@ -1,4 +1,25 @@
 # Answers of a language model with k demonstrations, for one dataset at a time (section 3.1).
+
+
+def generation(w):
+    """Flags of the language model (Appendix B)."""
+    entry, c = MODELS[w.llm], config["inference"]
+    return flags(
+        version="infer-1",
+        system=w.get("system", ZERO_SHOT),
+        llm=w.llm,
+        k=w.get("k", 0),
+        backend=c["backend"],
+        engine=c["engine"],
+        dtype=dtype(w.llm),
+        max_input=c["max_input"],
+        max_new=c["max_new"],
+        stop=c["stop"],
+        chat=entry.get("chat", False),
+        seed=config["seed"],
+    )
+
+
 ruleorder: infer_zero_shot > infer
 
 

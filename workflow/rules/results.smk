@@ -1,6 +1,98 @@
 # Counts and result tables (section 4.2).
 
 
+def tables():
+    """The result tables that the registry has datasets for."""
+    return [
+        f"{RUN}/tables/{side}.parquet"
+        for side, held in SIDES.items()
+        if EVALUATED[held]
+    ]
+
+
+def reference():
+    """The system that the others are compared with: the one that the config names, else the first
+    trained one, else the first; None where there is nothing to compare."""
+    c = config["evaluation"]
+    chosen = c["reference"]
+    if chosen is not None and chosen not in c["systems"]:
+        raise WorkflowError(
+            f"evaluation.reference: {chosen!r} is none of evaluation.systems, {c['systems']}"
+        )
+    if not c["k"] or len(c["systems"]) + c["zero_shot"] < 2:
+        return None
+    trained = [name for name in c["systems"] if is_trained(name)]
+    return next(iter([chosen] * (chosen is not None) + trained + c["systems"]), None)
+
+
+REFERENCE = reference()
+
+
+def comparisons():
+    """The comparisons with the reference, beside the result tables."""
+    return [
+        f"{RUN}/tables/{side}_comparisons.parquet"
+        for side, held in SIDES.items()
+        if EVALUATED[held] and REFERENCE is not None
+    ]
+
+
+def runs(held_out):
+    """system/llm/k/dataset of every run on one side of the registry."""
+    c = config["evaluation"]
+    for llm in c["llms"]:
+        for dataset in EVALUATED[held_out]:
+            if c["zero_shot"]:
+                yield f"{ZERO_SHOT}/{llm}/k0/{dataset}"
+            for k in c["k"]:
+                for system in c["systems"]:
+                    yield f"{system}/{llm}/k{k}/{dataset}"
+
+
+def error_tables():
+    """What is wrong in the answers of each system, LLM and k."""
+    c = config["evaluation"]
+    shots = [(ZERO_SHOT, 0)] * c["zero_shot"]
+    shots += [(system, k) for k in c["k"] for system in c["systems"]]
+    return [
+        f"{RUN}/errors/{system}/{llm}/k{k}.parquet"
+        for llm in c["llms"]
+        for system, k in shots
+    ]
+
+
+def of_runs(folder):
+    """A file of each run."""
+    return [
+        f"{RUN}/{folder}/{run}.parquet" for held in (True, False) for run in runs(held)
+    ]
+
+
+def braces(names):
+    """Names for bash to expand: a command of some thousand paths is longer than it may be, one
+    with their pattern is not. Names are of letters, digits and ``._-`` only (the schemas).
+    """
+    names = [str(name) for name in names]
+    return names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
+
+
+def answered(sides=EVALUATED):
+    """Datasets with predictions, for bash."""
+    return braces([n for held in sides for n in EVALUATED[held]])
+
+
+def run_paths(folder, sides=EVALUATED):
+    """The files of ``runs`` below a folder, for bash."""
+    c = config["evaluation"]
+    found = [(ZERO_SHOT, "0")] * c["zero_shot"]
+    if c["systems"] and c["k"]:
+        found.append((braces(c["systems"]), braces(c["k"])))
+    return " ".join(
+        f"{RUN}/{folder}/{systems}/{braces(c['llms'])}/k{k}/{answered(sides)}.parquet"
+        for systems, k in found
+    )
+
+
 rule evaluate:
     input:
         predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",

@@ -1,4 +1,56 @@
 # The demonstrations of each system, for one dataset at a time.
+
+
+def encoder(system):
+    """Folder of a dense system's bi-encoder."""
+    if is_trained(system):
+        return f"{RUN}/retriever/{system}/model"
+    return model(SYSTEMS[system]["model"])
+
+
+def encoder_settings(system):
+    """How a dense system turns samples into vectors: its own entry, or the training's settings."""
+    source = config["retriever"] if is_trained(system) else SYSTEMS[system]
+    return {name: source[name] for name in ("pooling", "max_length")} | {
+        "no_normalize": not source["normalize"]
+    }
+
+
+def texts(system, side):
+    """Fields and prefix of a side's text."""
+    source = config["retriever"] if is_trained(system) else SYSTEMS[system]
+    return {name: source[name] for name in (f"{side}_fields", f"{side}_prefix")}
+
+
+def retriever_inputs(w):
+    """What a system needs besides queries and pool, by the flag that names it."""
+    kind = SYSTEMS[w.system]["retriever"]
+    if kind == "bm25":
+        return {"index": f"{RUN}/bm25/pool/{SYSTEMS[w.system]['range']}"}
+    if kind in ("dense", "trained"):
+        return {
+            "model": encoder(w.system),
+            "vectors": f"{RUN}/vectors/{w.system}.parquet",
+        }
+    return {}
+
+
+def retriever_flags(w):
+    system = SYSTEMS[w.system]
+    kind = "dense" if is_trained(w.system) else system["retriever"]
+    own = {"random": {"seed": config["seed"]}}.get(kind, {})
+    if kind == "bm25":
+        own = {name: config["candidates"][name] for name in ("k1", "b")}
+    if kind == "dense":
+        own = encoder_settings(w.system) | texts(w.system, "query")
+    return flags(
+        retriever=kind,
+        range=system["range"],
+        depth=config["evaluation"]["depth"],
+        **own,
+    )
+
+
 rule encode:
     input:
         pool=f"{RUN}/pool.parquet",

@@ -1,6 +1,37 @@
 # Reward model and retriever (sections 3.3 and 3.4), through Accelerate.
 
 
+def launch():
+    """`accelerate launch` with the devices of the config; CPU where there is no GPU."""
+    c = config["training"]
+    words = ["accelerate launch --num_machines 1 --dynamo_backend no"]
+    words += [f"--num_processes {c['processes']}"]
+    words += [f"--mixed_precision {c['mixed_precision']}"]
+    words += ["--multi_gpu"] * (c["processes"] > 1) + ["--cpu"] * c["cpu"]
+    return " ".join(words)
+
+
+def has_teacher(system):
+    """Whether a trained system is distilled from a reward model."""
+    return SYSTEMS[system]["reward"] and SYSTEMS[system]["distill"]
+
+
+def variant(system):
+    """The reward model of a trained system: with keyword tags or on plain text (Table 6)."""
+    return "keywords" if SYSTEMS[system]["keywords"] else "plain"
+
+
+def hyperparameters(section):
+    """Table 9's column of a training, and what else it takes."""
+    c = config[section]
+    names = "steps batch_size learning_rate warmup_steps positives last negatives max_length".split()
+    return {name: c[name] for name in names} | {
+        "mixed_precision": config["training"]["mixed_precision"],
+        "query_fields": c["query_fields"],
+        "demonstration_fields": c["demonstration_fields"],
+    }
+
+
 rule train_reward:
     input:
         scores=SCORES,
