@@ -42,6 +42,7 @@ def run(
     reference: str,
     resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
+    held_out: bool = False,
 ) -> list[dict[str, Any]]:
     """COMPARISONS rows, sorted: by scorer, LLM, k and system, then by task, the average last.
 
@@ -61,7 +62,7 @@ def run(
         for key in sorted(theirs, key=lambda key: (key[3] is not None, key[3])):
             if key[3] != reference:
                 shared = {"system": key[3], "llm": llm, "k": k, "reference": reference,
-                          "scorer": scorer}  # fmt: skip
+                          "scorer": scorer, "held_out": held_out}  # fmt: skip
                 compared = _compare(runs[key], runs[scorer, llm, k, name], shared, resamples, seed)
                 rows += compared
     return rows
@@ -110,6 +111,7 @@ def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--counts", required=True, nargs="+", type=Path, help="COUNTS tables")
     p.add_argument("--reference", required=True, help="the system that others are set against")
+    p.add_argument("--held-out", action="store_true", help="the datasets were not trained on")
     bootstrap.add_arguments(p)
     p.add_argument("--out", required=True, type=Path, help="COMPARISONS table to write")
     return p
@@ -117,7 +119,7 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    rows = run(read(args.counts), args.reference, args.resamples, args.seed)
+    rows = run(read(args.counts), args.reference, args.resamples, args.seed, args.held_out)
     parquet.write(rows, schemas.COMPARISONS, args.out)
     cli.log.info("%d rows against %s", len(rows), args.reference)
 

@@ -38,12 +38,16 @@ def comparisons(rows: pd.DataFrame, systems: Sequence[str], scorers: Sequence[st
     )
     parts = [tag("p", text)]
     for scorer in names:
-        mine = ordered(rows[rows["scorer"] == scorer], systems)
-        mean = mine["dataset"] == tables.AVERAGE
-        inside = [_compared(mine[mean])] if mean.any() else []
-        if (~mean).any():
-            inside.append(fold(f"Dataset by dataset ({int((~mean).sum())} comparisons)",
-                               _compared(mine[~mean])))  # fmt: skip
+        inside: list[Html] = []
+        for held_out, heading in headline.HEADINGS:
+            of_side = (rows["scorer"] == scorer) & (rows["held_out"] == held_out)
+            mine = ordered(rows[of_side], systems)
+            mean = mine["dataset"] == tables.AVERAGE
+            if mean.any():
+                inside += [tag("h3", heading), _compared(mine[mean])]
+            if (~mean).any():
+                name = f"{heading}, one by one ({int((~mean).sum())} comparisons)"
+                inside.append(fold(name, _compared(mine[~mean])))
         parts += inside if scorer == names[0] else [fold(f"By the {scorer} scorer", *inside)]
     return join(parts, "\n")
 

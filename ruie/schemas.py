@@ -221,6 +221,7 @@ COMPARISONS = pa.schema(
         *_run,
         ("reference", pa.string()),
         ("scorer", pa.string()),
+        ("held_out", pa.bool_()),
         ("n", pa.int64()),
         ("difference", pa.float64()),
         ("low", pa.float64()),

@@ -14,10 +14,10 @@ from ruie import cli
 
 ROOT = Path(cli.__file__).resolve().parents[1]
 STAGES = (
-    "add_dataset", "bm25", "compare", "download", "encode", "errors", "evaluate", "explain", "figures",
-    "gather", "infer", "normalize", "overlap", "paper", "provenance", "report", "retrieve", "sample",
-    "score", "score_reward", "speed", "spread", "statistics", "tables", "train_retriever",
-    "train_reward", "validation",
+    "add_dataset", "bm25", "compare", "download", "encode", "errors", "evaluate", "explain",
+    "figures", "gather", "infer", "normalize", "overlap", "paper", "provenance", "report",
+    "retrieve", "sample", "score", "score_reward", "speed", "spread", "statistics", "tables",
+    "train_retriever", "train_reward", "validation",
 )  # fmt: skip
 
 

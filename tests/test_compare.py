@@ -22,7 +22,7 @@ POOR = [(1, 1, 1)] * 30 + [(0, 0, 2)] * 10  # tp 30, fp 30, fn 50: F1 60 / 140 =
 SAME = GOOD[::-1]
 
 
-def run(tmp_path, *parts, reference="ruie", resamples=200):
+def run(tmp_path, *parts, reference="ruie", resamples=200, more=()):
     paths = []
     for i, part in enumerate(parts):
         paths.append(str(tmp_path / f"{i}.parquet"))
@@ -30,7 +30,7 @@ def run(tmp_path, *parts, reference="ruie", resamples=200):
     out = tmp_path / "out.parquet"
     compare.main(
         ["--counts", *paths, "--reference", reference, "--resamples", str(resamples), "--out",
-         str(out)]
+         str(out), *more]
     )  # fmt: skip
     return parquet.read(out, schemas.COMPARISONS).to_pylist()
 
@@ -146,3 +146,9 @@ def test_the_average_is_drawn_as_in_the_result_table(tmp_path):
     drawn = tables.resampled([path], 50, 0)
     assert list(drawn) == [("ruie", "lm", 4, "NER", "film", "strict")]
     assert np.mean(next(iter(drawn.values()))) == pytest.approx(87.5, abs=2)
+
+
+def test_the_side_of_the_datasets_is_said(tmp_path):
+    parts = (counts("ruie", "film", GOOD), counts("bm25", "film", POOR))
+    for more, held_out in (((), False), (("--held-out",), True)):
+        assert {r["held_out"] for r in run(tmp_path, *parts, more=more)} == {held_out}

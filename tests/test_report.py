@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from report_inputs import BAD, Page, make, results, write_results
 
@@ -38,21 +37,8 @@ def test_page_holds_the_numbers(inputs: list[str], tmp_path: Path) -> None:
     assert "3 datasets, 2 systems, 1 language model, 3 answers; k = 4" in read.text
 
 
-def test_page_holds_what_stands_behind_the_numbers(inputs: list[str], tmp_path: Path) -> None:
+def test_page_holds_speed_and_provenance(inputs: list[str], tmp_path: Path) -> None:
     read = Page(make(inputs, tmp_path))
-    compared = ["lm", "4", "NER", "film", "bm25", "none", "20", "+30.00", "[+12.2, +44.0]"]
-    assert [*compared, "< 0.001"] in read.rows
-    assert ["lm", "4", "NER", "average", *compared[4:], "0.250"] in read.rows
-    assert read.marked("sure") == ["+30.00", "< 0.001"]
-    # 2 + 1 gold items of the label
-    assert ["place", "3", "66.7"] in read.rows
-    assert ["(none of the schema)", "3", "66.7"] in read.rows
-    # film and news together, then each
-    assert ["wrong label", "6"] in read.rows
-    assert ["wrong label", "3", "3"] in read.rows
-    assert ["person for place", "4"] in read.rows
-    assert [BAD, "2"] in read.rows
-    assert ["film/test/000001", "person: Rome", BAD] in read.rows
     # 5 and 10 seconds for 20 answers; 2000 / 20 tokens; 100 tokens in that time
     assert ["lm", "vllm", "NER", "0", "20", "5.0", "250.0", "100.0", "20.0"] in read.rows
     assert ["lm", "vllm", "NER", "4", "20", "10.0", "500.0", "100.0", "10.0"] in read.rows
@@ -79,19 +65,6 @@ def test_nothing_at_all_is_a_page(tmp_path: Path) -> None:
     assert read.text.count("There is nothing here") == len(SECTIONS) + 1  # provenance lacks two
     assert read.ids == SECTIONS
     assert not (tmp_path / "plots").exists()
-
-
-def test_several_k_have_a_section_of_their_own(inputs: list[str], tmp_path: Path) -> None:
-    assert "k" not in Page(make(inputs, tmp_path)).ids
-    more = results()
-    more = more[more["k"] == 4].assign(k=8)
-    path = write_results(pd.concat([results(), more]), tmp_path / "more.parquet")
-    at = inputs.index("--tables")
-    text = make([*inputs[: at + 1], str(path), *inputs[at + 2 :]], tmp_path)
-    assert "k" in Page(text).ids
-    section = text[text.index('<section id="k"') :]
-    # one panel for each task; the zero shot is a level in it
-    assert [section.count(f">{word}<") for word in ("NER, lm", "RE, lm")] == [1, 1]
 
 
 def test_a_missing_file_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -172,7 +172,8 @@ rule comparisons:
         runtime=30,
     params:
         counts=lambda w: run_paths("counts", [SIDES[w.side]]),
-        flags=flags(
+        flags=lambda w: flags(
+            held_out=SIDES[w.side],
             reference=REFERENCE,
             resamples=config["evaluation"]["resamples"],
             seed=config["seed"],
