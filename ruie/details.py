@@ -7,12 +7,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ruie import headline, tables
+from ruie import error_kinds, headline, tables
 from ruie.examples import TASKS
 from ruie.page import Html, fold, join, note, nothing, scrolling, table, tag
 
 #: Rows shown of what may be long: details and samples of a kind of error.
 SHOWN = 12
+#: Kinds of ERRORS, under what is said of them.
+ERROR_GROUPS = {
+    "Wrong items, the false positives of strict": error_kinds.WRONG,
+    "Missed items, its false negatives": error_kinds.MISSED,
+    "Beside them": error_kinds.FACTS,
+}
 #: A difference whose p is below is bold.
 LEVEL = 0.05
 
@@ -120,8 +126,8 @@ def errors(rows: pd.DataFrame, systems: Sequence[str]) -> Html:
     for name, mine in rows.groupby("run", sort=False):
         inside = [
             fold(f"{kind}: {int(part['items'].sum()):,}", *_cases(part))
-            for kind, part in mine.groupby("kind", sort=False)
-            if part["items"].sum()
+            for kind in error_kinds.KINDS
+            if len(part := mine[mine["kind"] == kind]) and part["items"].sum()
         ]
         parts.append(fold(str(name), _counted(mine, "name"), *inside))
     return join(parts, "\n")
@@ -131,12 +137,13 @@ def _counted(rows: pd.DataFrame, by: str) -> Html:
     """Items of each kind that there is, a column for each value of ``by``."""
     counts = rows.groupby(["kind", by])["items"].sum().to_dict()
     groups = list(dict.fromkeys(rows[by]))
-    body = [
-        [kind, *(int(counts.get((kind, group), 0)) for group in groups)]
-        for kind in dict.fromkeys(rows["kind"])
-    ]
-    body = [row for row in body if any(row[1:])]
-    return table(["Kind", *groups], body) if body else note("None was counted.")
+    parts = []
+    for caption, kinds in ERROR_GROUPS.items():
+        body = [[kind, *(int(counts.get((kind, group), 0)) for group in groups)] for kind in kinds]
+        body = [row for row in body if any(row[1:])]
+        if body:
+            parts.append(table(["Kind", *groups], body, caption))
+    return join(parts, "\n") if parts else note("None was counted.")
 
 
 def _cases(rows: pd.DataFrame) -> list[Html]:

@@ -47,3 +47,14 @@ def test_errors_of_all_datasets_then_of_each(given) -> None:
     assert ["person for place", "4"] in rows
     assert [BAD, "2"] in rows
     assert ["film/test/000001", "person: Rome", BAD] in rows
+
+
+def test_kinds_of_errors_are_grouped(given) -> None:
+    more = [given["errors"].assign(kind=kind) for kind in ("said", "missed", "spurious")]
+    text = details.errors(pd.concat([*more, given["errors"]]), ["bm25"])
+    said = (
+        ">Wrong items", ">wrong label<", ">spurious<", ">Missed items", ">missed<", ">Beside",
+        ">said<",
+    )  # fmt: skip
+    places = [text.index(word) for word in said]
+    assert places == sorted(places)

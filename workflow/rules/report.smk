@@ -213,6 +213,7 @@ rule report:
             "report",
             "sections",
             "details",
+            "error_kinds",
             "headline",
             "charts",
             "browse",
