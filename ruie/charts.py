@@ -153,7 +153,7 @@ def lines(panels: list[Panel], x: str, y: str) -> Any:
             axes.set_xlabel(x)
             axes.set_xticks(places)
             axes.set_ylabel(y)
-            axes.set_ylim(0, max(1.08 * panel.top, 1e-9))
+            axes.set_ylim(0, max(1.08 * panel.top, 1.0))
             axes.set_title(panel.title, loc="left", fontsize=10)
             _legend(axes, -0.22, 3)
     return figure

@@ -123,6 +123,8 @@ def run(
     seen: dict[tuple[Any, ...], set[str]] = {}
     known: dict[tuple[Any, ...], set[str]] = {}
     for r in predictions:
+        if r.get("error"):
+            r = {**r, "prediction": None}  # as evaluate counts it
         name, task = r["query_id"], r["task"]
         if task not in TASKS:
             raise cli.UserError(f"{name}: task {task!r} is none of {list(TASKS)}")

@@ -74,7 +74,8 @@ def run(
     seen: dict[tuple[Any, ...], set[str]] = {}
     parsed = labels or not {"strict", "soft"}.isdisjoint(names)
     for r in predictions:
-        name, task, answer, gold = r["query_id"], r["task"], r["prediction"] or "", r["gold"]
+        name, task, gold = r["query_id"], r["task"], r["gold"]
+        answer = "" if r.get("error") else r["prediction"] or ""
         if r.get("error") and not allow_errors:
             raise cli.UserError(
                 f"{name}: has no answer ({r['error']}); run inference again, or count such queries "

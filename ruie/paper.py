@@ -147,6 +147,7 @@ def main(argv: list[str] | None = None) -> None:
         own = {name: v for name, v in own.items() if v is not None and name in table["cell"]}
         table = {**table, "cell": {**table["cell"], **own}}
         cells = results_cells(args.table, table, found, scoring)
+        table["ours"] = paper_data.said(found, table["cell"], scoring)
     paper_data.write(cells, args.out)
     paper_render.write(args.table, table, cells, args)
 

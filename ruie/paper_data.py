@@ -46,7 +46,8 @@ def cell(
 ) -> dict[str, Any]:
     """A PAPER row; ``mine``: ours, low, high, found and wanted, where there are such."""
     ours = mine.get("ours")
-    difference = None if ours is None or printed is None else ours - printed
+    whole = mine.get("found") == mine.get("wanted")  # the mean of a part is of something else
+    difference = ours - printed if ours is not None and printed is not None and whole else None
     blank = dict.fromkeys(("ours", "low", "high", "found", "wanted"))
     return {"table": title(number), "row": row, "column": column, **blank, **mine,
             "paper": printed, "difference": difference}  # fmt: skip
@@ -160,3 +161,12 @@ def given(args: Any) -> tuple[pd.DataFrame, str]:
     frames += further
     scoring = frames[0][0] if frames else SCORING
     return numbers(frames, args.scorer, rename), rename.get(scoring, scoring)
+
+
+def said(found: pd.DataFrame, fixed: Mapping[str, Any], scoring: str) -> str:
+    """What our numbers in a table are of, where its rows do not say otherwise."""
+    if found.empty:
+        return ""
+    parts = [f"F1 by the scorer {found['scorer'].iloc[0]}", f"candidates scored by {scoring}"]
+    parts += [f"{name} = {fixed[name]}" for name in ("system", "llm", "k") if name in fixed]
+    return f"Ours, where a row does not say otherwise: {', '.join(parts)}."

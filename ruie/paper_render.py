@@ -12,8 +12,8 @@ from ruie import cli, markdown
 from ruie.paper_data import Table, column_id, title
 
 LEGEND = (
-    "ours: this project's; paper: as printed; difference: ours - paper. (3/5): the mean of those 3 "
-    "of 5 datasets that have a result; –: no result."
+    "ours: this project's; paper: as printed; difference: ours - paper, where ours is complete. "
+    "(3/5): the mean of those 3 of 5 datasets that have a result; –: no result."
 )
 BOLD = "Bold: the best of our complete numbers."
 SIGNS = str.maketrans(
@@ -119,7 +119,8 @@ def _best(along: str | None, cells: Cells) -> set[int]:
 
 
 def _remarks(table: Table) -> list[str]:
-    return [LEGEND + (f" {BOLD}" if table.get("best") else ""), *table.get("notes", [])]
+    ours = [table["ours"]] if table.get("ours") else []
+    return [LEGEND + (f" {BOLD}" if table.get("best") else ""), *ours, *table.get("notes", [])]
 
 
 def to_markdown(number: str, table: Table, cells: Cells) -> str:

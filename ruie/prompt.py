@@ -88,7 +88,7 @@ def answer(example: Example) -> str:
 
 def schema(example: Example) -> str:
     """The Schema field: a list of labels; for EEA the given event and its roles."""
-    labels = "[" + ", ".join(example.schema) + "]"
+    labels = "[" + one_line(", ".join(example.schema)) + "]"
     if example.event is None:
         return labels
     given = f"{example.event.type}: {one_line(example.event.trigger.text)}"

@@ -146,7 +146,7 @@ def section(facts: Path | None, config: Path | None, shown: int) -> Html:
         except ValueError:
             drawn = {}
         named = "".join(f"{name} = {value}; " for name, value in drawn.items())
-        parts.append(tag("p", f"{named}queries shown on this page: {shown}."))
+        parts.append(tag("p", f"{named}of the queries shown on this page: {shown}."))
         parts.append(fold("The configuration as it was read", tag("pre", text), open_=True))
     else:
         parts.append(nothing("configuration"))

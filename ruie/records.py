@@ -100,6 +100,8 @@ def _fault(row: dict[str, Any], known: set[tuple[str, ...]]) -> str | None:
                     return f"schema is {_short(value)}, which holds half a character (surrogate)"
                 known.add(labels)
         elif name == "k":
+            if isinstance(value, float) and value.is_integer():  # as pandas has it beside gaps
+                row["k"] = value = int(value)
             if type(value) is not int or not 0 <= value < 2**31:
                 return f"k is {_short(value)}, not a whole number from 0"
         elif not lists and not isinstance(value, str):

@@ -231,7 +231,8 @@ COMPARISONS = pa.schema(
 )
 #: A table or figure of the paper, cell by cell. ``ours`` and ``paper`` are null where there is no
 #: such number; ``found`` of ``wanted`` datasets are in ``ours``, their mean; ``low`` and ``high``
-#: are its 95 % interval where known; ``difference`` is ours - paper.
+#: are its 95 % interval where known; ``difference`` is ours - paper,
+#: where none is missing.
 PAPER = pa.schema(
     [
         ("table", pa.string()),

@@ -11,7 +11,7 @@ paired one to one so that the sum of credits is greatest, and a pair earns half 
 label and half for the overlap of its words: the Dice coefficient of the two spans' distinct words,
 for RE the mean of head with head and tail with tail. Only items whose spans all share a word can be
 paired; what has no label of the schema earns nothing; equal items earn 1. Words are runs of letters
-and digits, or the whole span where it has none.
+and digits; other signs count in the overlap like words of their own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ruie.answers import Item, even, parse
 
 __all__ = ["Counts", "Item", "even", "mentioned", "measures", "parse", "soft", "strict"]
 MENTIONS = ("set", "multiset")
-WORD = re.compile(r"\w+")
+SIGN = re.compile(r"\w+|[^\w\s]")
 
 
 class Counts(NamedTuple):
@@ -62,11 +62,23 @@ def soft(said: Sequence[Item], true: Sequence[Item]) -> Counts:
                 pairs[i, j] = credit
     # rounded so that sums in another order are equal
     tp = round(_best(pairs), 9)
-    return Counts(tp, len(said) - tp, len(true) - tp)
+    return Counts(tp, round(len(said) - tp, 9), round(len(true) - tp, 9))
 
 
 def _words(span: str) -> frozenset[str]:
-    return frozenset(WORD.findall(span) or [span])
+    """Words and other signs: without the latter C++ and C# would be one."""
+    return frozenset(SIGN.findall(span) or [span])
+
+
+def _meet(here: frozenset[str], there: frozenset[str]) -> bool:
+    """Whether two spans share a word, or a sign where one has no word."""
+    common = here & there
+    spelled = all(any(map(_is_word, side)) for side in (here, there))
+    return any(map(_is_word, common)) if spelled else bool(common)
+
+
+def _is_word(sign: str) -> bool:
+    return sign[:1].isalnum()
 
 
 def _credit(
@@ -77,10 +89,9 @@ def _credit(
         return 0.0
     total = 0.0
     for here, there in zip(words, others, strict=True):
-        common = len(here & there)
-        if not common:
+        if not _meet(here, there):
             return 0.0
-        total += 2 * common / (len(here) + len(there))
+        total += 2 * len(here & there) / (len(here) + len(there))
     return ((one[0] == other[0]) + total / len(words)) / 2
 
 

@@ -243,3 +243,38 @@ def test_gold_of_the_real_data_is_exactly_right(shared):
             assert measures(*sums[name]) == (100, 100, 100), (path, name)
         seen.add(folder)
     assert len(seen) >= 20
+
+
+LINES = "The IBM; Inc report by Ann Lee, Bob; and Carl of New\nYork."
+
+
+@pytest.mark.parametrize(
+    ("answer", "items"),
+    [
+        # empty pieces do not make a span that ends in a separator
+        ("person: Bob;;person: Ann Lee", [("person", "bob"), ("person", "ann lee")]),
+        ("org: IBM;;", [("org", "ibm")]),
+        ("person: Bob\n\nand", [("person", "bob"), ("", "and")]),
+        ("person: Bob; ; ", [("person", "bob")]),
+        # a span goes on in whole words: the text goes on with "and", and with "Inc"
+        ("person: Bob; a", [("person", "bob"), ("", "a")]),
+        ("org: IBM; I", [("org", "ibm"), ("", "i")]),
+        ("org: IBM; Inc", [("org", "ibm; inc")]),
+        # over a line break too
+        ("place: New\nYork", [("place", "new york")]),
+        ("place:\nNew York", [("place", "new york")]),
+    ],
+)
+def test_where_a_span_ends(answer, items):
+    assert parse(answer, "NER", ("person", "org", "place"), LINES) == items
+
+
+def test_composed_and_decomposed_letters_are_the_same():
+    assert parse("place: Cafe\u0301", "NER", ("place",), "Caf\u00e9") == [("place", "caf\u00e9")]
+
+
+@pytest.mark.parametrize("piece", ["foo, bar; ", "foo, bar, baz\n", "\n", ";", "foo; ", "a, "])
+def test_long_repetitions_are_read(piece):
+    # took minutes when every beginning of them was tried
+    for task in ("NER", "RE"):
+        assert parse("person: " + piece * 20_000, task, ("person",), "foo, bar; a, b")

@@ -217,7 +217,7 @@ def strict(rows):
     """False positives and false negatives of the strict scorer: items are sets."""
     fp = fn = 0
     for r in rows:
-        answers = (r["prediction"] or "", r["gold"])
+        answers = ("" if r.get("error") else r["prediction"] or "", r["gold"])
         said, true = (set(scorers.parse(a, r["task"], r["schema"], r["text"])) for a in answers)
         fp, fn = fp + len(said - true), fn + len(true - said)
     return fp, fn

@@ -150,6 +150,12 @@ def test_errors_stop_unless_they_are_allowed():
     assert (found["n"], found["tp"], found["fp"], found["fn"]) == (4, 2, 1, 3)
 
 
+def test_what_was_said_before_an_error_does_not_count():
+    rows = [row(0, "person: Ann", "person: Ann.", error="timeout")]
+    (found,) = metrics(rows, "strict", allow_errors=True)
+    assert (found["tp"], found["fp"], found["fn"]) == (0, 0, 1)
+
+
 def test_an_empty_error_is_none():
     assert metrics([row(0, "None", "None", error="")])[0]["n"] == 1
 

@@ -68,14 +68,14 @@ def test_repaired_faults_are_in_the_report_with_the_first_of_their_kind(tmp_path
         2,
         f"{where}: span 'Bob' does not stand at [1, 4]",
     )
-    assert report["unknown label (annotation left out)"] == (
+    assert report["unknown label 'dog' (annotation left out)"] == (
         2,
-        f"{where}: label 'dog' is not in the schema",
+        f"{where}: 'dog' is not in the schema",
     )
     assert report["instances"] == report["records"] == (6, "")
     assert report["bad records"] == (
         2,
-        f"{where}: unknown label: label 'dog' is not in the schema",
+        f"{where}: unknown label 'dog': 'dog' is not in the schema",
     )
     assert report["annotations"] == (5, "")  # 3 as before and Bob twice
 
@@ -111,7 +111,7 @@ def test_too_many_bad_records(tmp_path):
     assert str(error.value) == (
         f"{folder}: split 'test': 2 of 21 records (9.5%) are bad, more than 5.0%: 1 left out, the "
         "others lost an annotation; correct the data or raise datasets.max_bad (--max-bad by "
-        f"hand); the first: {folder / 'test.json'}#19: unknown label: label 'dog' is not in the "
+        f"hand); the first: {folder / 'test.json'}#19: unknown label 'dog': 'dog' is not in the "
         "schema"
     )
     assert not [p for p in folder.iterdir() if "parquet" in p.name]

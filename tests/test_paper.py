@@ -36,7 +36,7 @@ def test_a_mean_is_of_what_was_found() -> None:
     crossner = got["RUIE", "NER CrossNER"]
     assert (crossner["ours"], crossner["found"], crossner["wanted"]) == (66.0, 3, 5)
     assert crossner["paper"] == 65.41
-    assert crossner["difference"] == pytest.approx(0.59)
+    assert crossner["difference"] is None  # three datasets' mean is no mean of five
     assert (crossner["low"], crossner["high"]) == (None, None)
     with_mit = got["RUIE", "NER with MIT"]
     assert (with_mit["ours"], with_mit["found"], with_mit["wanted"]) == (66.0, 3, 7)

@@ -100,8 +100,8 @@ NEWS = "The New York Times hired Ann Lee, of Oslo, in New York."
         ("firm: Ann", "person: Ann Lee.", 1 / 3),
         # the label without a word
         ("person: Oslo", "person: Ann Lee.", 0.0),
-        # marks are no words
-        ("person: Ann Lee,", "person: Ann Lee.", 1.0),
+        # a mark counts like a word: 2 of 3 and 2 are common, 1/2 + 1/2 * 4/5
+        ("person: Ann Lee,", "person: Ann Lee.", 0.9),
         # "New York" is one of two gold items: the better pair is taken, 1/2 + 1/2 * 4/5 for the
         # other with "York Times" (2 of 2 and 3 words)
         ("place: New York; place: York Times", "place: New York; place: New York Times.", 1.9),
@@ -236,3 +236,11 @@ def test_the_examples_of_the_documentation():
             assert list(count(scorer, answer, gold, "NER", schema, text)) == pytest.approx(
                 expected, abs=5e-4
             )
+
+
+def test_soft_tells_signs_apart():
+    # c and two signs against c and one: "+" is there twice, but counts once, so {c, +} and {c, #}
+    for said, true in (("C++", "C#"), ("$5", "€5")):
+        counts = soft([("x", said)], [("x", true)])
+        assert counts.tp == 0.75  # 1/2 + 1/2 * (2 * 1) / (2 + 2)
+    assert soft([("x", "a, b")], [("x", "c, d")]).tp == 0  # a mark alone is no common word

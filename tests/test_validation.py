@@ -104,12 +104,12 @@ def test_entities_read_with_every_kind_of_fault(tmp_path):
     assert (found["records"], found["instances"], found["left_out"]) == (7, 5, 2)
     assert (found["bad"], found["share_bad"], found["mended"]) == (3, 3 / 7, 1)
     assert found["first_bad"].endswith(
-        "test.json#3: unknown label: label 'dog' is not in the schema"
+        "test.json#3: unknown label 'dog': 'dog' is not in the schema"
     )
     assert {(r["what"], r["outcome"], r["count"]) for r in found["reasons"]} == {
         ("offsets found by literal search", "noted", 1),
         ("wrong offsets (found by literal search)", "mended", 1),
-        ("unknown label (annotation left out)", "annotation left out", 1),
+        ("unknown label 'dog' (annotation left out)", "annotation left out", 1),
         ("span not in text (annotation left out)", "annotation left out", 1),
         ("type 'NA' skipped", "annotation left out", 1),
         ("empty sentence (record left out)", "record left out", 1),

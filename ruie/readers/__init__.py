@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ruie.cli import UserError
+from ruie.cli import UserError, log
 from ruie.examples import Example
 
 #: A label set: labels, or the roles of each event type (EET, EEA).
@@ -81,17 +81,22 @@ class Record(NamedTuple):
 
 
 class Bad(NamedTuple):
-    """A record that cannot be read, and why; left out and counted, or the end of the reading."""
+    """A record that cannot be read, and why; left out and counted, or the end of the reading.
+    ``part``: not a record, but an annotation of the next one."""
 
     where: str
     why: str
+    part: bool = False
 
 
 class Skip(NamedTuple):
-    """A record that is sound but not wanted, and why ("record of another task"); counted."""
+    """A record that is sound but not wanted, and why ("record of another task"); counted, with
+    ``notes`` and ``losses`` as a ``Record`` has them."""
 
     where: str
     why: str
+    notes: Sequence[str] = ()
+    losses: Sequence[str] = ()
 
 
 class Format(Protocol):
@@ -107,6 +112,8 @@ class Format(Protocol):
 
 #: What a fault may cost; whatever else is done about one mends it.
 LOSSES = ("record left out", "annotation left out")
+#: Faults of a kind that the log lists; all are counted.
+LISTED = 20
 
 
 @dataclass
@@ -138,6 +145,8 @@ class Problems:
         if mended in LOSSES:
             self._lossy = True
             self.first_bad = self.first_bad or f"{where}: {what}: {detail}"
+        if self.counts[f"{what} ({mended})"] < LISTED:
+            log.warning("%s: %s (%s): %s", where, what, mended, detail)
         outcome = mended if mended in LOSSES else "mended"
         self.note(f"{what} ({mended})", where, detail, outcome)
 

@@ -59,7 +59,7 @@ def standoff(file: Path, annotations: Sequence[Path], source: Source) -> Iterato
             try:
                 _read(line, text, where, lines)
             except ValueError as error:
-                lines.bad.append(Bad(where, str(error)))
+                lines.bad.append(Bad(where, str(error), part=True))
     document = _document(text, lines, source.task)
     yield from lines.bad
     pieces = [m for span in lines.spans.values() for m in span.mentions]
@@ -125,7 +125,7 @@ def _document(text: str, lines: Lines, task: str) -> Document:
     def pieces(name: str, where: str, whole: bool = False) -> tuple[Mention, ...]:
         span = lines.events[name][2] if name in lines.events else name
         if span not in lines.spans:
-            lines.bad.append(Bad(where, f"{name} is named, but no line gives it"))
+            lines.bad.append(Bad(where, f"{name} is named, but no line gives it", part=True))
             return ()
         found = lines.spans[span].mentions
         if name != span:

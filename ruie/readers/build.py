@@ -12,6 +12,8 @@ from ruie.readers import Bad, Fact, Format, Mention, Problems, Record, Schema, S
 
 #: Types that stand for "nothing" in real files; skipped and counted.
 SKIPPED_TYPES = ("NA", "")
+#: Unknown labels that are counted each by its name.
+NAMED = 100
 #: How files call the splits.
 SPLIT_NAMES = {
     "train": {"train", "training"},
@@ -87,8 +89,13 @@ def examples(form: Format, source: Source, problems: Problems) -> Iterator[Examp
     number = -1
     for file in files:
         for record in form.records(file, source):
+            if isinstance(record, Bad) and record.part:
+                what = "unreadable annotation"
+                problems.add(what, record.where, record.why, "annotation left out")
+                continue
             number += 1
             if isinstance(record, Skip):
+                _note(record, problems)
                 problems.note(record.why, record.where, "", "record left out")
                 problems.end(kept=False)
                 continue
@@ -128,6 +135,7 @@ class Labels:
 
     def __init__(self, form: Format, source: Source, problems: Problems) -> None:
         self.names, self.problems = source.labels, problems
+        self.unknown: set[str] = set()
         self.eea = source.task == "EEA"
         stated = getattr(form, "schema", None)
         found: Schema | None = stated(source) if stated else None
@@ -198,8 +206,9 @@ class Labels:
             return None
         name = self._name(label)
         if name is None or name not in known:
-            detail = f"label {label!r} is not in the schema"
-            self.problems.add("unknown label", where, detail, loss)
+            self.unknown.add(label)
+            what = f"unknown label {label!r}" if len(self.unknown) <= NAMED else "unknown label"
+            self.problems.add(what, where, f"{label!r} is not in the schema", loss)
             return None
         return name
 
@@ -208,10 +217,7 @@ def _example(
     record: Record, number: int, source: Source, labels: Labels, problems: Problems
 ) -> Example | None:
     where, text, facts = record.where, record.text, record.facts
-    for note in record.notes:
-        problems.note(note, where, "")
-    for loss in record.losses:
-        problems.note(loss, where, "", "annotation left out")
+    _note(record, problems)
     if not text.strip():
         problems.add("empty sentence", where, repr(text), "record left out")
         return None
@@ -239,6 +245,8 @@ def _example(
             spans = tuple([at.find(mention) for mention in fact.mentions])
             if None not in spans:
                 found.append(Annotation(label, spans))  # type: ignore[arg-type]
+    if len(found) > 1 and len(set(found)) < len(found):
+        problems.note("annotation repeated in its record", where, "")
     return Example(
         id=f"{source.dataset}/{source.split}/{number:06d}",
         task=source.task,
@@ -250,6 +258,13 @@ def _example(
         event=event,
         source=where.rsplit("/", 1)[-1],
     )
+
+
+def _note(record: Record | Skip, problems: Problems) -> None:
+    for note in record.notes:
+        problems.note(note, record.where, "")
+    for loss in record.losses:
+        problems.note(loss, record.where, "", "annotation left out")
 
 
 def _is_unicode(text: str) -> bool:
@@ -290,7 +305,9 @@ class Finder:
         first = at
         while at >= 0 and (at, at + len(name)) in self.taken:
             at = self.text.find(name, at + 1)
-        at = first if at < 0 else at
+        if at < 0 <= first:
+            self.problems.note("no free occurrence: on a taken one", self.where, repr(name))
+            at = first
         what = f"span {name!r}" + ("" if start is None else f" does not stand at [{start}, {end}]")
         if at < 0:
             self.problems.add("span not in text", self.where, what, loss)

@@ -94,7 +94,8 @@ def cut(
         lost = _put_events(document.events, units, task)
     for fact in lost:
         stands = ", ".join(f"{m.text!r} [{m.start}, {m.end}]" for m in fact.mentions)
-        yield Bad(f"{file}#{record or 0}", f"{fact.label}: {stands} is outside the text")
+        why = f"{fact.label}: {stands} is outside the text"
+        yield Bad(f"{file}#{record or 0}", why, part=True)
     empty = True  # what is said of the whole document goes with the first instance
     for n, unit in enumerate(units):
         where = f"{file}#{n if record is None else record}"
@@ -110,7 +111,8 @@ def cut(
             yield Record(where, text, facts, event, notes, losses)
             empty = False
     if empty:
-        yield Skip(f"{file}#{record or 0}", "document without an instance")
+        where = f"{file}#{record or 0}"
+        yield Skip(where, "document without an instance", document.notes, document.losses)
 
 
 def of_records(file: Path, source: Source, build: Builder, form: str) -> Iterator[Instance]:
@@ -165,7 +167,7 @@ def _put_events(events: Sequence[DocumentEvent], units: Sequence[_Unit], task: s
         if event.trigger not in seen:
             unit.facts.append(trigger)
         else:
-            unit.notes.append("second event of the same type and trigger left out")
+            unit.losses.append("second event of the same type and trigger left out")
         seen.add(event.trigger)
         for argument in event.arguments if task == "EEA" else ():
             at = _units_of(argument, units)

@@ -69,6 +69,8 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
     with a carriage return before it: other separators of Unicode stand inside sentences."""
     number, rest = 0, ""
     for piece in chunks(file):
+        if not number and "\r" in rest + piece and "\n" not in rest + piece:
+            raise UserError(f"{file}: its lines end in carriage returns alone; convert them")
         *whole, rest = (rest + piece).split("\n")
         for line in whole:
             number += 1

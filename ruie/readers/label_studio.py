@@ -73,6 +73,7 @@ def _task(where: str, task: Any, field: str, kind: str) -> Record | Skip:
         return Skip(where, "task without an annotation that was not cancelled")
     text = _text(task["data"], field)
     notes = [SEVERAL] * (len(done) > 1)
+    dropped: list[str] = []
     entities: list[Fact] = []
     regions: dict[str, Mention] = {}
     relations = []
@@ -84,17 +85,28 @@ def _task(where: str, task: Any, field: str, kind: str) -> Record | Skip:
             entities += facts
             regions |= {str(result.get("id")): fact.mentions[0] for fact in facts}
         else:
-            notes.append(f"result of type {result['type']!r} left out")
+            form = result["type"]
+            # results of other forms label no span
+            listed = dropped if str(form).endswith("labels") else notes
+            listed.append(f"result of type {form!r} left out")
     if kind == "NER":
-        return _record(where, text, entities, notes, NO_LABEL)
+        return _record(where, text, entities, notes, NO_LABEL, dropped)
     found = [fact for relation in relations for fact in _relation(relation, regions, notes)]
-    return _record(where, text, found, notes, NO_RELATION)
+    return _record(where, text, found, notes, NO_RELATION, dropped)
 
 
-def _record(where: str, text: str, facts: list[Fact], notes: list[str], loss: str) -> Record:
+def _record(
+    where: str,
+    text: str,
+    facts: list[Fact],
+    notes: list[str],
+    loss: str,
+    dropped: Sequence[str] = (),
+) -> Record:
     """``loss``: the note that costs an annotation."""
     others = [note for note in notes if note != loss]
-    return Record(where, text, facts, notes=others, losses=[loss] * (len(notes) - len(others)))
+    losses = [loss] * (len(notes) - len(others))
+    return Record(where, text, facts, notes=others, losses=[*losses, *dropped])
 
 
 def _small_task(where: str, task: Any, field: str) -> Record:

@@ -10,8 +10,9 @@ EEA  ``{"text", "event": {"trigger": {"start", "end"}, "label"}, "arguments": [{
 then checked, or in their place. A CSV file begins with a line of column names: ``text`` and the
 fields above with JSON in their cells; or, for NER, ``text,start,end,label`` or ``text,span,label``
 with one span a row, by its offsets or its string: rows with the same text belong together, empty
-cells say that the text has no span. Option ``delimiter``: the sign between the cells (``,``;
-``tab`` for a tab).
+cells say that the text has no span, and with both string and offsets one is checked against the
+other. Option ``delimiter``: the sign between the cells (``,``, in
+a .tsv file a tab; ``tab`` for a tab).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 from ruie.cli import UserError
 from ruie.readers import Bad, Fact, Mention, Record, Source, checks, files, rows
 
-SUFFIXES = (".jsonl", ".json", ".csv")
+SUFFIXES = (".jsonl", ".json", ".csv", ".tsv")
 TASKS = ("NER", "RE", "EET", "EEA")
 OPTIONS = {"delimiter": ()}
 FIELDS = {"NER": ["spans"], "RE": ["relations"], "EET": ["events"], "EEA": ["event", "arguments"]}
@@ -33,7 +34,7 @@ ONE_SPAN = (("start", "end", "label"), ("span", "label"))
 
 
 def records(file: Path, source: Source) -> Iterator[Record | Bad]:
-    is_csv = file.suffix.lower() == ".csv"
+    is_csv = file.suffix.lower() in (".csv", ".tsv")
     for where, record in _csv(file, source) if is_csv else rows.objects(file):
         if isinstance(record, Bad):
             yield record
@@ -79,7 +80,7 @@ def _mention(text: str, span: Any) -> Mention:
 
 def _csv(file: Path, source: Source) -> Iterator[tuple[str, Any]]:
     """The records of a CSV file, as JSON would have them."""
-    given = source.options.get("delimiter", ",")
+    given = source.options.get("delimiter", "tab" if file.suffix.lower() == ".tsv" else ",")
     delimiter = "\t" if given == "tab" else given
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise UserError(f"option delimiter: must be one character or tab, not {given!r}")
@@ -91,9 +92,8 @@ def _csv(file: Path, source: Source) -> Iterator[tuple[str, Any]]:
     if {"text", *fields} <= set(names):
         return _cells(file, names, table, fields)
     forms = ONE_SPAN if source.task == "NER" else ()
-    for form in forms:
-        if {"text", *form} <= set(names):
-            return _spans(file, names, table, form)
+    if any({"text", *form} <= set(names) for form in forms):
+        return _spans(file, names, table)
     wanted = " or ".join(",".join(["text", *form]) for form in (fields, *forms))
     raise UserError(
         f"{file}: the first line must name the columns {wanted}, not {delimiter.join(names)!r}; "
@@ -142,9 +142,7 @@ def _check_length(row: list[str], names: list[str]) -> None:
         raise ValueError(f"{len(row)} cells in a row of {len(names)} columns")
 
 
-def _spans(
-    file: Path, names: list[str], table: Iterator[list[str]], form: tuple[str, ...]
-) -> Iterator[tuple[str, Any]]:
+def _spans(file: Path, names: list[str], table: Iterator[list[str]]) -> Iterator[tuple[str, Any]]:
     """One record for each text, at its first row; all rows are held, for any may add to it."""
     found: dict[str, tuple[str, list[dict[str, Any]]]] = {}
     for number, row in enumerate(table):
@@ -152,22 +150,33 @@ def _spans(
         cells = dict(zip(names, row, strict=False))
         try:
             _check_length(row, names)
-            spans = [_one_span(cells, form)] if any(cells[name].strip() for name in form) else []
         except ValueError as error:
             yield where, Bad(where, str(error))
             continue
-        found.setdefault(cells["text"], (where, []))[1].extend(spans)
+        mine = found.setdefault(cells["text"], (where, []))[1]
+        try:
+            mine += _one_span(cells)
+        except ValueError as error:
+            yield where, Bad(where, str(error), part=True)
     for text, (where, spans) in found.items():
         yield where, {"text": text, "spans": spans}
 
 
-def _one_span(cells: dict[str, str], form: tuple[str, ...]) -> dict[str, Any]:
-    label = cells["label"].strip()
-    if "span" in form:
-        return {"text": cells["span"], "label": label}
+def _one_span(cells: dict[str, str]) -> list[dict[str, Any]]:
+    """The span of a row, none where its cells are empty. With both a string and offsets, one is
+    checked against the other."""
+    label, said = cells["label"].strip(), cells.get("span", "")
+    start, end = (cells.get(name, "").strip() for name in ("start", "end"))
+    if not (label or said.strip() or start or end):
+        return []
+    span: dict[str, Any] = {"label": label} | ({"text": said} if said.strip() else {})
+    if said.strip() and not (start or end):
+        return [span]
     try:
-        return {"start": int(cells["start"]), "end": int(cells["end"]), "label": label}
+        return [span | {"start": int(start), "end": int(end)}]
     except ValueError:
+        if "start" not in cells:
+            raise ValueError("the cell span is empty, but label is not") from None
         raise ValueError(
             f"start and end must be whole numbers, not {cells['start']!r} and {cells['end']!r}"
         ) from None

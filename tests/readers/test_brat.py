@@ -141,7 +141,7 @@ def test_a_span_over_a_line_break_keeps_its_sentence(tmp_path):
         ("T1\tFirm 0 3;4 5\tZoë Acme", "do not stand at [0 3;4 5]"),
         ("T1\tFirm 0 3\tBob", "span not in text"),
         ("T1\tFirm 0 3\tAcme", "wrong offsets"),
-        ("T9\tFirm 0 3\tZoë\nT9\tFirm 0 3\tZoë", "test.ann:2: unreadable record: T9 is given"),
+        ("T9\tFirm 0 3\tZoë\nT9\tFirm 0 3\tZoë", "test.ann:2: unreadable annotation: T9 is given"),
         ("R1\tRival Arg1:T1", "must be TYPE Arg1:NAME Arg2:NAME"),
         ("R1\tRival Arg1:T1 Arg2:T2", "T1 is named, but no line gives it"),
         ("E1\tSue:T1", "T1 is named, but no line gives it"),
@@ -160,7 +160,8 @@ def test_a_bad_line_is_counted_and_the_rest_read(tmp_path):
     folder = put(tmp_path, ANN + "T1\tFirm 0 3\tZoë\nX\nE9\tSue:T99 Who:T1\nE8\tWin:T4 Who:T98\n")
     examples, problems = read("brat", folder, "EEA", repair=True)
     assert len(examples) == 5  # four as before, and E8 without its argument
-    assert problems.counts["unreadable record (record left out)"] == 4
+    assert problems.counts["unreadable annotation (annotation left out)"] == 4
+    assert (problems.records, problems.left_out, problems.bad) == (5, 0, 1)
 
 
 def test_files_that_cannot_be_read(tmp_path):

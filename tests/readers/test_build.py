@@ -108,10 +108,10 @@ def test_two_labels_may_become_one(folder):
 
 
 def test_a_label_without_a_name_is_a_fault(folder):
-    with pytest.raises(UserError, match="#2: unknown label: label 'LOC' is not in the schema"):
+    with pytest.raises(UserError, match="#2: unknown label 'LOC': 'LOC' is not in the schema"):
         read(folder, labels={"PER": "person"})
     _, problems = read(folder, repair=True, labels={"PER": "person"})
-    assert problems.counts == {"unknown label (annotation left out)": 1}
+    assert problems.counts == {"unknown label 'LOC' (annotation left out)": 1}
     assert (problems.records, problems.left_out, problems.bad) == (3, 0, 1)
 
 

@@ -56,7 +56,9 @@ def test_what_is_said_of_the_document_goes_with_its_first_instance():
 
 
 def test_a_document_without_an_event_is_skipped():
-    assert run("EEA", notes=["a note"]) == [Skip("d.txt#0", "document without an instance")]
+    assert run("EEA", notes=["a note"]) == [
+        Skip("d.txt#0", "document without an instance", ["a note"], [])
+    ]
     assert len(run("EET")) == 2  # sentences in which there is nothing to find
 
 

@@ -69,3 +69,12 @@ def test_faults_of_a_document(file, content):
     file.write_text(content)
     with pytest.raises(UserError, match=r"file\.json: malformed JSON: .*; correct the file$"):
         files.document(file)
+
+
+def test_lines_that_end_in_carriage_returns_alone_are_refused(tmp_path):
+    path = tmp_path / "mac.txt"
+    path.write_bytes(b"one\rtwo\r")
+    with pytest.raises(UserError, match=r"mac.txt: its lines end in carriage returns alone"):
+        list(files.lines(path))
+    path.write_bytes(b"one\r\ntwo\r\n")
+    assert list(files.lines(path)) == [(1, "one"), (2, "two")]

@@ -176,7 +176,7 @@ def _unknown(record):
 FAULTS = {
     "shifted": (_shift, "wrong offsets", [("organization", ACME), ("bar", BAR)]),
     "not in text": (_absent, "span not in text", [("bar", BAR)]),
-    "undeclared": (_unknown, "unknown label", [("bar", BAR)]),
+    "undeclared": (_unknown, "unknown label 'firm'", [("bar", BAR)]),
 }
 
 
@@ -268,7 +268,7 @@ def test_an_eea_event_must_be_declared_and_its_trigger_found(tmp_path):
 def test_a_role_of_another_event_is_unknown(tmp_path):
     record = copy.deepcopy(RECORDS["EEA"])
     record["events"][0]["arguments"][0]["role"] = "loser"
-    refused(put(tmp_path, [record], LABELS["EEA"]), "EEA", "#0: unknown label: label 'loser'")
+    refused(put(tmp_path, [record], LABELS["EEA"]), "EEA", "#0: unknown label 'loser'")
 
 
 @pytest.mark.parametrize("task", TASKS)

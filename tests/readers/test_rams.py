@@ -155,7 +155,8 @@ def test_real_files(shared, split, count, arguments, eet, eea):
     assert sorted(examples[0].schema) == sorted(labels)  # 139 types
     assert agreement(examples, shared / "data/ie/EET/RAMS") == eet
     examples, problems = read("rams", folder, "EEA", split=split, ontology="meta.json")
-    assert (len(examples), problems.counts) == (count, {})
+    repeated = {"annotation repeated in its record": 1} if split == "test" else {}
+    assert (len(examples), problems.counts) == (count, repeated)
     assert sum(len(e.annotations) for e in examples) == arguments
     # the conversion names a role twice where its type has two, and adds one that it met
     assert all({*labels[e.event.type]} ^ {*e.schema} <= {"result"} for e in examples)

@@ -81,7 +81,7 @@ def test_rows_with_the_string_of_a_span(tmp_path):
     found, problems = read("spans", put(tmp_path, content, "own.csv"), "NER")
     assert said(found) == [("Ana met Ana", [("person", 0, 3), ("person", 8, 11)]), ("Nobody", [])]
     assert problems.counts == {"offsets found by literal search": 2}
-    with pytest.raises(UserError, match="#0: unreadable record: a span has neither start and end"):
+    with pytest.raises(UserError, match="#0: unreadable annotation: the cell span is empty"):
         read("spans", put(tmp_path, "text,span,label\nAna,,person\n", "own.csv"), "NER")
 
 
@@ -211,3 +211,22 @@ def test_overlapping_and_unsorted_spans_stay(records):
         lines(*made), "own.jsonl", "spans", "NER", repair=True, labels={"x": "x", "y": "y"}
     )
     assert [facts for _, facts in said(found)] == inside
+
+
+def test_string_and_offsets_in_one_row_are_checked_against_each_other(tmp_path):
+    text = "The pump of line 3 leaks"  # pump at 4, line 3 at 12
+    lines = [f"{text},line 3,4,8,machine", f"{text},pump,4,8,part", f"{text},leaks,,,fault"]
+    path = tmp_path / "own.csv"
+    path.write_text("text,span,start,end,label\n" + "\n".join(lines) + "\n")
+    (example,), problems = read("spans", path, "NER", repair=True)
+    spans = [(a.label, a.spans[0].start, a.spans[0].text) for a in example.annotations]
+    assert spans == [("machine", 12, "line 3"), ("part", 4, "pump"), ("fault", 19, "leaks")]
+    assert problems.counts["wrong offsets (found by literal search)"] == 1
+    assert problems.counts["offsets found by literal search"] == 1
+
+
+def test_a_tsv_file_is_cut_at_tabs(tmp_path):
+    path = tmp_path / "own.tsv"
+    path.write_text("text\tspan\tlabel\nAnn, of Oslo\tOslo\tplace\n")
+    (example,), _ = read("spans", path, "NER")
+    assert (example.text, example.annotations[0].spans[0].start) == ("Ann, of Oslo", 8)

@@ -172,7 +172,7 @@ def test_real_files_agree_with_the_processed_release(shared, folder):
         both, differing = reading.compare(examples, known)
         assert (*reading.counts(examples), both) == figures
         assert differing == []
-        assert not problems.counts
+        assert set(problems.counts) <= {"annotation repeated in its record"}
         found, problems = reading.read("spert", raw, "NER", split=split)
         assert reading.counts(found) == (figures[0], n)
         assert not problems.counts
