@@ -135,7 +135,11 @@ def _graphemes(text: str) -> dict[int, int]:
 
 def _entities(record: Any, places: Places) -> list[tuple[Any, Fact]]:
     """Ids (None where there are none) and spans."""
-    field = next((name for name in ("label", "labels", "entities") if name in record), "label")
+    present = [name for name in ("label", "labels", "entities") if name in record]
+    filled = [name for name in present if record[name]]
+    if len(filled) > 1:
+        raise ValueError(f"spans stand in {filled[0]!r} and in {filled[1]!r}")
+    field = next(iter(filled + present), "label")
     found = []
     for member in checks.members(record, field):
         if isinstance(member, list):

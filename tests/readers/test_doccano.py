@@ -208,3 +208,14 @@ def test_tweets_with_emoji(shared, tmp_path, count):
     expected = [[e["name"] for e in r["entities"]] for r in records]
     assert [[a.spans[0].text for a in e.annotations] for e in found] == expected
     assert sum(map(len, expected)) > 100
+
+
+def test_spans_in_two_fields(tmp_path):
+    entity = {"id": 1, "start_offset": 0, "end_offset": 3, "label": "person"}
+    record = {"text": "Ann ran.", "label": [], "entities": [entity]}
+    (tmp_path / "test.jsonl").write_text(json.dumps(record) + "\n")
+    (example,), _ = read("doccano", tmp_path, "NER")
+    assert [a.label for a in example.annotations] == ["person"]
+    both = record | {"label": [[0, 3, "person"]]}
+    (tmp_path / "test.jsonl").write_text(json.dumps(both) + "\n")
+    refused("doccano", tmp_path, "NER", "spans stand in 'label' and in 'entities'")
