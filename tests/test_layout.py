@@ -18,7 +18,7 @@ def back(folder, task, split):
     problems = readers.Problems()
     source = readers.Source(folder, task, "own", split)
     found = list(readers.get("ie_instructions")(source, problems))
-    assert not problems.counts
+    assert set(problems.counts) <= {"annotation repeated in its record"}
     return found
 
 

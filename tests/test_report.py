@@ -44,7 +44,7 @@ def test_page_holds_speed_and_provenance(inputs: list[str], tmp_path: Path) -> N
     assert ["lm", "vllm", "NER", "4", "20", "10.0", "500.0", "100.0", "10.0"] in read.rows
     assert ["commit", "abc123"] in read.rows
     assert ["lm", "models/lm", "config.json", "12", "file", "00ff"] in read.rows
-    assert "seed = 42; queries shown on this page: 0." in read.text
+    assert "seed = 42; of the queries shown on this page: 0." in read.text
 
 
 @pytest.mark.parametrize(

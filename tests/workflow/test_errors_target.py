@@ -30,7 +30,9 @@ def test_the_page_is_made_of_a_table_for_each_run() -> None:
     assert sorted(page.tables) == sorted(tables)
     for a in read:
         if a.predictions:
-            (predictions,) = a.predictions
             assert a.pool == Path("results/demo/pool.parquet")
-            assert str(a.out) == str(predictions).replace("/predictions/", "/errors/")
+            # one table for all datasets of a run
+            (folder,) = {str(p.parent) for p in a.predictions}
+            assert f"{a.out.parent}/{a.out.stem}" == folder.replace("/predictions/", "/errors/")
+            assert len(a.predictions) == 6
     assert {a.out.parts[3] for a in read if a.predictions} > {"zero_shot"}

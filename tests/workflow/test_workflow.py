@@ -225,6 +225,7 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
     assert {stage for stage, _ in commands} == {
         "models", "normalize", "sample", "bm25", "retrieve", "score", "gather", "train_reward",
         "score_reward", "train_retriever", "encode", "infer", "evaluate", "tables", "compare",
+        "errors", "provenance",
         "report",
     }  # fmt: skip
     for stage, words in commands:
