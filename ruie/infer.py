@@ -7,6 +7,7 @@ greedy decoding (Appendix B). --engine shared keeps the model in memory between 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,18 @@ def rows(
     ]
 
 
+def ranked(paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Demonstrations of each query, the best first, of CANDIDATES tables."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        table = parquet.read(path, schemas.CANDIDATES).sort_by(
+            [("query_id", "ascending"), ("rank", "ascending")]
+        )
+        for row in table.to_pylist():
+            found.setdefault(row["query_id"], []).append(row["demonstration_id"])
+    return found
+
+
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--queries", required=True, type=Path, help="EXAMPLES table")
@@ -80,18 +93,14 @@ def main(argv: list[str] | None = None) -> None:
     if args.k < 0:
         p.error("--k must be 0 or more")
     queries = examples.read(args.queries)
-    ranked: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     pool: dict[str, Example] = {}
     if args.k:
         if not args.demonstrations or not args.pool:
             p.error("--k above 0 needs --demonstrations and --pool")
         pool = examples.by_id(examples.read(args.pool))
-        table = parquet.read(args.demonstrations, schemas.CANDIDATES).sort_by(
-            [("query_id", "ascending"), ("rank", "ascending")]
-        )
-        for row in table.to_pylist():
-            ranked.setdefault(row["query_id"], []).append(row["demonstration_id"])
-    asked, used = requests(queries, pool, ranked, args.k)
+        found = ranked([args.demonstrations])
+    asked, used = requests(queries, pool, found, args.k)
     short = sum(len(ids) < args.k for ids in used)
     if short:
         cli.log.warning("%d queries have fewer than k = %d demonstrations", short, args.k)

@@ -110,13 +110,7 @@ def main(argv: list[str] | None = None) -> None:
     if empty:
         raise cli.UserError(f"{empty[0]}: holds no query; leave it out")
     pool = examples.by_id(examples.read(args.pool))
-    ranked: dict[str, list[str]] = {}
-    for path in args.demonstrations:
-        table = parquet.read(path, schemas.CANDIDATES).sort_by(
-            [("query_id", "ascending"), ("rank", "ascending")]
-        )
-        for row in table.to_pylist():
-            ranked.setdefault(row["query_id"], []).append(row["demonstration_id"])
+    ranked = infer.ranked(args.demonstrations)
     settings = backends.settings(args)
     rows = run(backends.load(settings), settings, datasets, pool, ranked, args.k, args.llm)
     parquet.write(rows, schemas.SPEED, args.out)
