@@ -95,25 +95,30 @@ def schema(example: Example) -> str:
     return f'Given event trigger: "{given}"; Candidate arguments: {labels}'
 
 
-def render(example: Example, fields: Sequence[str] = FIELDS, keywords: bool = False) -> str:
+def render(
+    example: Example, fields: Sequence[str] = FIELDS, keywords: bool = False, quotes: bool = False
+) -> str:
     """The named fields of a sample, one a line, in the order given.
 
     ``keywords`` tags the gold spans of the Input field (section 3.3: "only applies to the input
-    field of the example", Figure 2).
+    field of the example", Figure 2); ``quotes`` puts it into quotation marks, as the published
+    code does.
     """
     text = one_line(example.text)
+    if keywords:
+        text = tag(text, keyword_spans(example))
     parts = {
         "task": lambda: f"Task: {TASK_NAMES[example.task]}",
         "schema": lambda: f"Schema: {schema(example)}",
-        "input": lambda: "Input: " + (tag(text, keyword_spans(example)) if keywords else text),
+        "input": lambda: f'Input: "{text}"' if quotes else f"Input: {text}",
         "output": lambda: f"Output: {answer(example)}",
     }
     return "\n".join(parts[field]() for field in fields)
 
 
-def query(example: Example) -> str:
+def query(example: Example, keywords: bool = False, quotes: bool = False) -> str:
     """A sample whose answer is to be given: it ends in ``Output:``."""
-    return render(example, FIELDS[:3]) + "\nOutput:"
+    return render(example, FIELDS[:3], keywords, quotes) + "\nOutput:"
 
 
 def build(instruction: str, demonstrations: Sequence[str], query: str) -> str:

@@ -178,6 +178,41 @@ def test_keywords_touch_the_input_field_only(make_example):
     ]
 
 
+def test_quotes_stand_around_the_input_field_only(make_example):
+    e = make_example(
+        'He said "no" in Aden.', ("place", "Aden"),
+        task="EEA", schema=("place",), event=("refusal", "said"),
+    )  # fmt: skip
+    assert prompt.render(e, quotes=True).split("\n") == [
+        "Task: Event argument extraction",
+        'Schema: Given event trigger: "refusal: said"; Candidate arguments: [place]',
+        'Input: "He said "no" in Aden."',
+        "Output: place: Aden.",
+    ]
+    tagged = 'Input: "He <Keyword>said</Keyword> "no" in <Keyword>Aden</Keyword>."'
+    assert prompt.render(e, ("input",), keywords=True, quotes=True) == tagged
+    assert prompt.query(e, keywords=True, quotes=True).split("\n")[2:] == [tagged, "Output:"]
+
+
+@given(st.text(max_size=30), st.booleans(), st.booleans())
+def test_text_is_read_back_whatever_stands_round_it(make_example, text, keywords, quotes):
+    """One span, over the whole text where there is any."""
+    e = make_example(text, *([("person", text)] if text else []))
+    line = prompt.render(e, ("input",), keywords, quotes)
+    for on, before, after in (
+        (True, "Input: ", ""),
+        (quotes, '"', '"'),
+        (keywords and bool(text), "<Keyword>", "</Keyword>"),
+    ):
+        if on:
+            assert line.startswith(before)
+            assert line.endswith(after)
+            line = line[len(before) : len(line) - len(after)]
+    assert line == prompt.one_line(text)
+    whole = prompt.render(e, keywords=keywords, quotes=quotes)
+    assert prompt.query(e, keywords, quotes) + " " + prompt.answer(e) == whole
+
+
 def test_line_breaks_do_not_break_the_four_lines(make_example):
     e = make_example(
         "The plant\r\nin New\nYork\u2028shut down.", ("place", "New\nYork"),
