@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ruie import cli, encoders, prompt
+from ruie import cli, devices, encoders, prompt
 
 BACKENDS = ("vllm", "transformers")
 
@@ -122,7 +122,7 @@ class Vllm:
             os.environ.setdefault(name, value)
         from vllm import LLM, SamplingParams
 
-        options = {} if encoders.device() == "cuda" else {"enforce_eager": True}
+        options = {} if devices.device() != "cpu" else {"enforce_eager": True}
         try:
             self.engine = LLM(
                 settings.model, dtype=settings.dtype, seed=settings.seed,
@@ -158,7 +158,7 @@ class Transformers:
         self.model = encoders.from_pretrained(
             AutoModelForCausalLM, settings.model, dtype=getattr(torch, settings.dtype)
         )
-        self.model.eval().to(encoders.device())
+        self.model.eval().to(devices.device())
 
     def generate(self, prompts: list[list[int]]) -> list[tuple[str, int, str]]:
         import torch

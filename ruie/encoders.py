@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ruie import cli, prompt
+from ruie import cli, devices, prompt
 from ruie.examples import Example
 
 if TYPE_CHECKING:
@@ -46,12 +46,6 @@ def add_text_arguments(p: Any, *sides: str) -> None:
 def text_form(args: Any, side: str, keywords: bool) -> TextForm:
     fields = tuple(getattr(args, f"{side}_fields"))
     return TextForm(fields, keywords, getattr(args, f"{side}_prefix"))
-
-
-def device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def from_pretrained(auto_class: Any, model: str | Path, **options: Any) -> Any:
@@ -114,7 +108,7 @@ class BiEncoder:
             raise cli.UserError("there is no text to encode")
         ids = tokenize(self.tokenizer, texts)
         cut = sum(len(i) > self.max_length for i in ids)
-        self.model.eval().to(device())
+        self.model.eval().to(devices.device())
         out: np.ndarray | None = None
         todo = list(batches([min(len(i), self.max_length) for i in ids], budget))
         with torch.inference_mode():
@@ -122,7 +116,7 @@ class BiEncoder:
                 inputs = self.tokenizer(
                     [texts[r] for r in rows], truncation=True, max_length=self.max_length,
                     padding=True, return_tensors="pt",
-                ).to(device())  # fmt: skip
+                ).to(devices.device())  # fmt: skip
                 vectors = self.embed(inputs).float().cpu().numpy()
                 out = np.empty((len(texts), vectors.shape[1]), np.float32) if out is None else out
                 out[rows] = vectors

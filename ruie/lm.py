@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruie import cli, encoders
+from ruie import cli, devices, encoders
 
 #: Positions whose logits are held at once: a vocabulary of 262,144 takes 1 MiB each in float32.
 PROJECTED_AT_ONCE = 64
@@ -36,7 +36,7 @@ class LanguageModel:
         self.tokenizer = encoders.from_pretrained(AutoTokenizer, model)
         if not self.tokenizer.is_fast:
             raise cli.UserError(f"model {model}: has no fast tokenizer, which scoring needs")
-        self.device = encoders.device()
+        self.device = devices.device()
         self.model = encoders.from_pretrained(
             AutoModelForCausalLM, model, dtype=getattr(torch, dtype)
         )

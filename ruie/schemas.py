@@ -132,6 +132,9 @@ SCORES = pa.schema(
         ("tokens", pa.int32()),
     ]
 )
+#: A segment of the score store (ruie/store.py): the digest of all that the model reads, and what
+#: SCORES says of it.
+STORE = pa.schema([("key", pa.binary(16)), ("score", pa.float64()), ("tokens", pa.int32())])
 #: What the reward model thinks of a pair (a logit; only differences within a query mean anything).
 REWARDS = pa.schema(
     [("query_id", pa.string()), ("demonstration_id", pa.string()), ("reward", pa.float64())]

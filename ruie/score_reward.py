@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ruie import cli, encoders, examples, parquet, prompt, schemas
+from ruie import cli, devices, encoders, examples, parquet, prompt, schemas
 
 
 def parser() -> cli.Parser:
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 
     tokenizer = encoders.from_pretrained(AutoTokenizer, args.model)
     model = encoders.from_pretrained(AutoModelForSequenceClassification, args.model)
-    model.eval().to(encoders.device())
+    model.eval().to(devices.device())
     lengths = [len(ids) for ids in encoders.tokenize(tokenizer, left, right)]
     cut = sum(n > args.max_length for n in lengths)
     todo = list(encoders.batches([min(n, args.max_length) for n in lengths], args.batch_tokens))
