@@ -17,7 +17,11 @@ from ruie.examples import Example
 
 
 def requests(
-    queries: list[Example], pool: dict[str, Example], ranked: dict[str, list[str]], k: int
+    queries: list[Example],
+    pool: dict[str, Example],
+    ranked: dict[str, list[str]],
+    k: int,
+    quotes: bool = False,
 ) -> tuple[list[Request], list[list[str]]]:
     """Requests, and the ids of their demonstrations in prompt order: the best last.
 
@@ -28,14 +32,18 @@ def requests(
         if k and q.id not in ranked:
             raise cli.UserError(f"{q.id}: the demonstrations hold none for it; run retrieve again")
         ids = ranked[q.id][:k][::-1] if k else []
-        samples = [prompt.render(pool[i]) for i in ids]
-        out.append(Request(prompt.INSTRUCTIONS[q.task], samples, prompt.query(q)))
+        samples = [prompt.render(pool[i], quotes=quotes) for i in ids]
+        out.append(Request(prompt.INSTRUCTIONS[q.task], samples, prompt.query(q, quotes=quotes)))
         used.append(ids)
     return out, used
 
 
 def rows(
-    queries: list[Example], used: list[list[str]], answers: list[Answer], key: dict[str, Any]
+    queries: list[Example],
+    asked: list[Request],
+    used: list[list[str]],
+    answers: list[Answer],
+    key: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """PREDICTIONS rows; ``key`` holds system, llm and k."""
     return [
@@ -46,7 +54,7 @@ def rows(
             "dataset": q.dataset,
             "schema": list(q.schema),
             "text": q.text,
-            "query": prompt.query(q),
+            "query": r.query,
             "gold": prompt.answer(q),
             "prediction": a.text,
             "demonstrations": ids[len(ids) - a.used :],
@@ -56,7 +64,7 @@ def rows(
             "finish_reason": a.finish_reason,
             "error": a.error,
         }
-        for q, ids, a in zip(queries, used, answers, strict=True)
+        for q, r, ids, a in zip(queries, asked, used, answers, strict=True)
     ]
 
 
@@ -78,6 +86,7 @@ def parser() -> cli.Parser:
     p.add_argument("--pool", type=Path, help="EXAMPLES table; not needed for k = 0")
     p.add_argument("--demonstrations", type=Path, help="CANDIDATES table; not needed for k = 0")
     p.add_argument("--k", type=int, required=True, help="demonstrations in a prompt")
+    p.add_argument("--quotes", action="store_true", help='prompts say Input: "..."')
     p.add_argument("--system", default="", help="name of the retrieval system, for the table")
     p.add_argument("--llm", default="", help="name of the language model, for the table")
     p.add_argument("--engine", choices=["own", "shared"], default="own")
@@ -100,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
             p.error("--k above 0 needs --demonstrations and --pool")
         pool = examples.by_id(examples.read(args.pool))
         found = ranked([args.demonstrations])
-    asked, used = requests(queries, pool, found, args.k)
+    asked, used = requests(queries, pool, found, args.k, args.quotes)
     short = sum(len(ids) < args.k for ids in used)
     if short:
         cli.log.warning("%d queries have fewer than k = %d demonstrations", short, args.k)
@@ -110,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         answers = backends.answer(backends.load(settings), settings, asked)
     key = {"system": args.system, "llm": args.llm, "k": args.k}
-    table = rows(queries, used, answers, key)
+    table = rows(queries, asked, used, answers, key)
     reasons = Counter(a.finish_reason for a in answers)
     cli.log.info(
         "%d answers (%s); %d demonstrations dropped to fit %d tokens; %d errors", len(answers),

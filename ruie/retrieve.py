@@ -71,8 +71,12 @@ def dense(
     query_vectors: np.ndarray,
     pool_ids: list[str],
     pool_vectors: np.ndarray,
+    own_dataset_first: bool = False,
 ) -> Rows:
     """Exact search by dot product (equation 3); ties by id.
+
+    ``own_dataset_first`` puts those of the ``depth`` best that are of the query's own dataset
+    before the others, as the published code does; the scores stay what they are.
 
     ``query_vectors`` [queries, width]; ``pool_vectors`` [pool, width], one row for each of
     ``pool_ids``. Raises ``UserError`` where the vectors are of another pool.
@@ -88,7 +92,10 @@ def dense(
         scores = vectors[members] @ vector
         order = np.argsort(-scores, kind="stable")
         hits = ((ids[members[i]], float(scores[i])) for i in order)
-        out += rows(q, pool.distinct(q, hits, depth))
+        best = pool.distinct(q, hits, depth)
+        if own_dataset_first:
+            best.sort(key=lambda hit: pool.by_id[hit[0]].dataset != q.dataset)
+        out += rows(q, best)
     return out
 
 
@@ -111,6 +118,8 @@ def parser() -> cli.Parser:
     encode.add_encoder_arguments(d, required=False)
     encoders.add_text_arguments(d, "query")
     d.add_argument("--vectors", type=Path, help="the pool's vectors, from ruie.encode")
+    d.add_argument("--own-dataset-first", action="store_true",
+                   help="the query's own dataset before others among the --depth best")  # fmt: skip
     return p
 
 
@@ -132,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
         form = encoders.text_form(args, "query", keywords=False)  # the plain query x of 3.4
         vectors, cut = encoder.encode([form(q) for q in queries], args.batch_tokens)
         cli.log.info("%d queries, %d cut to %d tokens", len(queries), cut, args.max_length)
-        found = dense(*common, vectors, *encode.read_vectors(args.vectors))
+        found = dense(*common, vectors, *encode.read_vectors(args.vectors), args.own_dataset_first)
     cli.log.info("%d queries, %d demonstrations", len(queries), len(found))
     parquet.write(found, schemas.CANDIDATES, args.out)
 

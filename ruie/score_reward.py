@@ -9,7 +9,9 @@ from ruie import cli, devices, encoders, examples, parquet, prompt, schemas
 
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
-    p.add_argument("--scores", required=True, type=Path, help="SCORES: the pairs to score")
+    pairs = p.add_mutually_exclusive_group(required=True)
+    pairs.add_argument("--scores", type=Path, help="SCORES: the pairs to score")
+    pairs.add_argument("--candidates", type=Path, help="CANDIDATES: the pairs to score")
     p.add_argument("--queries", required=True, type=Path, help="EXAMPLES table")
     p.add_argument("--pool", required=True, type=Path, help="EXAMPLES table")
     p.add_argument("--model", required=True, help="folder of the reward model")
@@ -25,7 +27,12 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    pairs = parquet.read(args.scores, schemas.SCORES).to_pylist()
+    table = (
+        parquet.read(args.candidates, schemas.CANDIDATES)
+        if args.candidates
+        else parquet.read(args.scores, schemas.SCORES)
+    )
+    pairs = table.to_pylist()
     queries = examples.by_id(examples.read(args.queries))
     pool = examples.by_id(examples.read(args.pool))
     query_form = encoders.text_form(args, "query", not args.no_keywords)
@@ -53,8 +60,8 @@ def main(argv: list[str] | None = None) -> None:
                 rewards[r] = reward
     cli.log.info("%d pairs, %d cut to %d tokens", len(pairs), cut, args.max_length)
     keys = ("query_id", "demonstration_id")
-    table = [{**{k: p[k] for k in keys}, "reward": r} for p, r in zip(pairs, rewards, strict=True)]
-    parquet.write(table, schemas.REWARDS, args.out)
+    found = [{**{k: p[k] for k in keys}, "reward": r} for p, r in zip(pairs, rewards, strict=True)]
+    parquet.write(found, schemas.REWARDS, args.out)
 
 
 if __name__ == "__main__":

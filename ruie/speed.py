@@ -55,12 +55,13 @@ def run(
     ks: Sequence[int],
     llm: str,
     clock: Callable[[], float] = time.perf_counter,
+    quotes: bool = False,
 ) -> list[dict[str, Any]]:
     """SPEED rows: one for each list of queries and k. Queries too long to be asked do not count."""
     rows: list[dict[str, Any]] = []
     for queries in datasets:
         for k in ks:
-            asked, _ = infer.requests(queries, pool, ranked, k)
+            asked, _ = infer.requests(queries, pool, ranked, k, quotes)
             if not rows:
                 backends.answer(backend, settings, asked[:1])
             timed = Timed(backend, clock)
@@ -91,6 +92,7 @@ def parser() -> cli.Parser:
     p.add_argument("--demonstrations", required=True, nargs="+", type=Path,
                    help="CANDIDATES tables")  # fmt: skip
     p.add_argument("--k", required=True, nargs="+", type=int, help="demonstrations in a prompt")
+    p.add_argument("--quotes", action="store_true", help='prompts say Input: "..."')
     p.add_argument("--sample", type=cli.positive, default=100,
                    help="queries of each table (%(default)s)")  # fmt: skip
     p.add_argument("--llm", default="", help="name of the language model, for the table")
@@ -112,7 +114,8 @@ def main(argv: list[str] | None = None) -> None:
     pool = examples.by_id(examples.read(args.pool))
     ranked = infer.ranked(args.demonstrations)
     settings = backends.settings(args)
-    rows = run(backends.load(settings), settings, datasets, pool, ranked, args.k, args.llm)
+    rows = run(backends.load(settings), settings, datasets, pool, ranked, args.k, args.llm,
+               quotes=args.quotes)  # fmt: skip
     parquet.write(rows, schemas.SPEED, args.out)
 
 

@@ -20,6 +20,8 @@ def parser() -> cli.Parser:
     encoders.add_text_arguments(p, "query", "demonstration")
     p.add_argument("--rewards", type=Path, help="REWARDS; without them the LLM's scores teach "
                    "(Table 6: without reward model)")  # fmt: skip
+    p.add_argument("--ranked-by", choices=["llm", "reward"], default="llm",
+                   help="whose ranking gives positives and negatives (%(default)s)")  # fmt: skip
     p.add_argument("--pooling", choices=encoders.POOLINGS, default="mean")
     p.add_argument("--no-normalize", action="store_true", help="keep the vectors' lengths")
     p.add_argument("--alpha", type=float, default=0.2, help="weight of the contrastive loss")
@@ -40,15 +42,22 @@ def gather_passages(vectors: Any, accelerator: Any) -> Any:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    if args.ranked_by == "reward" and not args.rewards:
+        p.error("--ranked-by reward needs --rewards")
     queries = examples.by_id(examples.read(args.queries))
     pool = examples.by_id(examples.read(args.pool))
     scores = parquet.read(args.scores, schemas.SCORES)
-    rankings = groups.ranked(scores, "score")
-    members = groups.choices(rankings, queries, pool, args.positives, args.last)
-    own_top = {c.query_id: {c.query_id, *c.positives} for c in members}
     teacher_table = parquet.read(args.rewards, schemas.REWARDS) if args.rewards else scores
     column = "reward" if args.rewards else "score"
+    rankings = (
+        groups.ranked(teacher_table, column)
+        if args.ranked_by == "reward"
+        else groups.ranked(scores, "score")
+    )
+    members = groups.choices(rankings, queries, pool, args.positives, args.last)
+    own_top = {c.query_id: {c.query_id, *c.positives} for c in members}
     keys = zip(
         *(teacher_table[c].to_pylist() for c in ("query_id", "demonstration_id")), strict=True
     )

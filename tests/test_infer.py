@@ -44,6 +44,17 @@ def test_the_best_demonstration_stands_last():
     assert infer.requests(QUERIES, BY_ID, ranked, 9)[1][0] == ["d1", "d3", "d2"]
 
 
+def test_quotes_are_in_demonstrations_query_and_table():
+    asked, used = infer.requests(QUERIES[:1], BY_ID, {"q1": ["d2"]}, 1, quotes=True)
+    assert asked[0].demonstrations == [prompt.render(POOL[1], quotes=True)]
+    assert '\nInput: "Oil prices rose in London."\n' in asked[0].demonstrations[0]
+    assert asked[0].query.endswith('\nInput: "Alice visited Berlin."\nOutput:')
+    key = {"system": "s", "llm": "m", "k": 1}
+    (row,) = infer.rows(QUERIES[:1], asked, used, [Answer("", 1, 9, 1, "stop")], key)
+    # the text stays as it is, for scorers look spans up in it
+    assert (row["query"], row["text"]) == (asked[0].query, "Alice visited Berlin.")
+
+
 def test_a_query_without_demonstrations_is_a_user_error():
     with pytest.raises(UserError, match="q2: the demonstrations hold none"):
         infer.requests(QUERIES, BY_ID, {"q1": ["d1"]}, 1)
@@ -52,7 +63,8 @@ def test_a_query_without_demonstrations_is_a_user_error():
 def test_rows_name_the_demonstrations_that_were_used():
     answers = [Answer("person: Alice.", 1, 50, 4, "stop"), Answer("", 0, 90, 0, "error", "long")]
     key = {"system": "s", "llm": "m", "k": 2}
-    rows = infer.rows(QUERIES, [["d3", "d2"], ["d2", "d1"]], answers, key)
+    ranked = {"q1": ["d2", "d3"], "q2": ["d1", "d2"]}
+    rows = infer.rows(QUERIES, *infer.requests(QUERIES, BY_ID, ranked, 2), answers, key)
     # the first in the prompt is the least relevant and was dropped; with nothing used none is left
     assert [r["demonstrations"] for r in rows] == [["d2"], []]
     assert [r["dropped"] for r in rows] == [1, 2]
@@ -101,6 +113,9 @@ def test_the_command_from_tables_to_table(folder):
     assert [r["demonstrations"] for r in bare] == [[], []]
     assert bare[0]["prompt_tokens"] < rows[0]["prompt_tokens"]
     assert all(0 < r["completion_tokens"] <= 6 for r in [*rows, *bare])
+    quoted = run(folder, "--k", "2", "--quotes", *shots(folder))
+    assert 'Input: "Alice visited Berlin."' in quoted[0]["query"]
+    assert quoted[0]["prompt_tokens"] > rows[0]["prompt_tokens"]
 
 
 def test_a_tight_budget_drops_the_least_relevant_one(folder):

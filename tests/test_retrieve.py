@@ -167,6 +167,27 @@ def test_dense_keeps_queries_apart_and_leaves_the_query_itself_out(make_example,
     }
 
 
+@pytest.mark.parametrize(
+    ("depth", "plain", "own_first"),
+    # 10 for p2, 6 for q3, 2 for q0, 1 for p1; q1 falls short of a depth of 3, however deep q lies
+    [(4, ["2", "3", "0", "1"], ["3", "0", "2", "1"]), (3, ["2", "3", "0"], ["3", "0", "2"]),
+     (1, ["2"], ["2"])],
+)  # fmt: skip
+def test_own_dataset_first_among_the_best(make_example, depth, plain, own_first):
+    members = [make_example(f"Text {i}.", id=f"{d}/train/{i:06d}") for i, d in enumerate("qppq")]
+    query = make_example("Who?", id="q/test/000000")
+    found = [
+        retrieve.dense([query], Pool(members), "mixed", depth, np.array([[2, 1]], np.float32),
+                       [e.id for e in members], VECTORS, own)
+        for own in (False, True)
+    ]  # fmt: skip
+    assert [[r["demonstration_id"][-1] for r in rows] for rows in found] == [plain, own_first]
+    # the same demonstrations with the same scores, in another order
+    assert [r["rank"] for r in found[1]] == list(range(depth))
+    pairs = [{(r["demonstration_id"], r["score"]) for r in rows} for rows in found]
+    assert pairs[0] == pairs[1]
+
+
 @pytest.mark.parametrize("change", ["fewer", "other"])
 def test_vectors_of_another_pool(make_example, small, change):
     ids = list(small.by_id)

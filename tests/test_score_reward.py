@@ -29,6 +29,15 @@ def test_reward_folder_loads_and_scores(data, trained, tmp_path):
     asked = parquet.read(data / "scores.parquet", schemas.SCORES).to_pylist()
     keys = ("query_id", "demonstration_id")
     assert [[r[k] for k in keys] for r in rows] == [[r[k] for k in keys] for r in asked]
+    # the same pairs as candidates, that no language model has scored
+    pairs = [{**{k: r[k] for k in keys}, "rank": i, "score": 0.0} for i, r in enumerate(asked)]
+    parquet.write(pairs, schemas.CANDIDATES, tmp_path / "candidates.parquet")
+    score_reward.main([
+        "--candidates", str(tmp_path / "candidates.parquet"), "--queries",
+        str(data / "queries.parquet"), "--pool", str(data / "pool.parquet"), "--model",
+        str(folder), "--batch-tokens", "700", "--out", str(tmp_path / "again.parquet"),
+    ])  # fmt: skip
+    assert parquet.read(tmp_path / "again.parquet", schemas.REWARDS).to_pylist() == rows
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     assert model.config.num_labels == 1
     tokenizer = AutoTokenizer.from_pretrained(folder)

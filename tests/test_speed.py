@@ -101,6 +101,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [(r["k"], r["instances"]) for r in rows] == [(0, 2), (2, 2)]
     assert all(r["seconds"] > 0 for r in rows)
     assert rows[0]["prompt_tokens"] < rows[1]["prompt_tokens"]
+    speed.main([str(w) for w in ["--queries", queries, "--k", 0, 2, "--quotes", *words]])
+    quoted = parquet.read(tmp_path / "s.parquet", schemas.SPEED).to_pylist()
+    assert all(q["prompt_tokens"] > r["prompt_tokens"] for q, r in zip(quoted, rows, strict=True))
     empty = write_examples([], tmp_path / "none.parquet")
     with pytest.raises(UserError, match="holds no query"):
         speed.main([str(w) for w in ["--queries", empty, "--k", 1, *words]])

@@ -63,6 +63,37 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards):
     assert log[0]["contrastive"] == pytest.approx(np.mean(contrastive), abs=1e-4)
 
 
+def test_the_reward_can_rank(data, tmp_path):
+    """Rewards turned round, of pairs that the language model has not all scored: their ranking
+    gives the groups, as the published code has it."""
+    rewards = parquet.read(data / "rewards.parquet", schemas.REWARDS).to_pylist()
+    for r in rewards:
+        r["reward"] = -r["reward"]
+    parquet.write(rewards, schemas.REWARDS, tmp_path / "rewards.parquet")
+    rows = parquet.read(data / "scores.parquet", schemas.SCORES).to_pylist()
+    # 4 of each query's 14 candidates: with 3 positives, the LLM leaves one negative at most
+    kept = [r for i, r in enumerate(rows) if i % 14 < 4]
+    assert len(kept) * 14 == len(rows) * 4
+    parquet.write(kept, schemas.SCORES, tmp_path / "scores.parquet")
+    words = ["--rewards", tmp_path / "rewards.parquet", "--ranked-by", "reward", "--no-keywords"]
+    one, other = (
+        retriever(data, tmp_path / name, *words, "--scores", scores, steps=2, rewards=False)
+        for name, scores in (("one", tmp_path / "scores.parquet"),
+                             ("other", data / "scores.parquet"))
+    )  # fmt: skip
+    # the language model's scores take no part
+    assert not differ(tmp_path / "one", tmp_path / "other")
+    assert one == other
+    by_llm = retriever(data, tmp_path / "llm", *words[:2], "--no-keywords", steps=1, rewards=False)
+    assert by_llm[0]["contrastive"] != one[0]["contrastive"]
+
+
+def test_ranking_by_the_reward_needs_rewards(data, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        retriever(data, tmp_path / "r", "--ranked-by", "reward", rewards=False)
+    assert "--ranked-by reward needs --rewards" in capsys.readouterr().err
+
+
 def test_retriever_folder_loads_everywhere(data, trained):
     from sentence_transformers import SentenceTransformer
 

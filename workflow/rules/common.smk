@@ -179,6 +179,14 @@ if config["candidates"]["k"] <= max(
         f"candidates.k: {config['candidates']['k']} candidates leave no negative beside the "
         "positives of reward and retriever; raise it"
     )
+_sample = config["scoring"]["sample"]
+if _sample is not None and _sample <= max(
+    config["reward"]["positives"], config["retriever"]["positives"]
+):
+    raise WorkflowError(
+        f"scoring.sample: {_sample} scored candidates leave no negative beside the positives of "
+        "reward and retriever; raise it"
+    )
 if config["training"]["cpu"] and config["training"]["processes"] > 1:
     raise WorkflowError(
         "training.processes: accelerate starts one process on a CPU; set it to 1"

@@ -9,6 +9,7 @@ def generation(w):
         system=w.get("system", ZERO_SHOT),
         llm=w.llm,
         k=w.get("k", 0),
+        quotes=config["prompt"]["quotes"],
         backend=c["backend"],
         engine=c["engine"],
         dtype=dtype(w.llm),

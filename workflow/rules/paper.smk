@@ -189,6 +189,7 @@ rule speed:
             version="speed-1",
             sample=config["speed"]["queries"],
             k=config["speed"]["k"],
+            quotes=config["prompt"]["quotes"],
             llm=config["evaluation"]["llms"][0],
             dtype=dtype(config["evaluation"]["llms"][0]),
             chat=MODELS[config["evaluation"]["llms"][0]].get("chat", False),

@@ -11,8 +11,10 @@ def encoder(system):
 def encoder_settings(system):
     """How a dense system turns samples into vectors: its own entry, or the training's settings."""
     source = config["retriever"] if is_trained(system) else SYSTEMS[system]
-    return {name: source[name] for name in ("pooling", "max_length")} | {
-        "no_normalize": not source["normalize"]
+    return {
+        "pooling": source["pooling"],
+        "max_length": source.get("retrieval_length") or source["max_length"],
+        "no_normalize": not source["normalize"],
     }
 
 
@@ -43,6 +45,7 @@ def retriever_flags(w):
         own = {name: config["candidates"][name] for name in ("k1", "b")}
     if kind == "dense":
         own = encoder_settings(w.system) | texts(w.system, "query")
+        own["own_dataset_first"] = system.get("own_dataset_first", False)
     return flags(
         retriever=kind,
         range=system["range"],

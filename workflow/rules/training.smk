@@ -21,6 +21,21 @@ def variant(system):
     return "keywords" if SYSTEMS[system]["keywords"] else "plain"
 
 
+def ranked_by(system):
+    """Whose ranking gives a trained system's groups: the reward model's, or None for the LLM's."""
+    by_reward = config["retriever"]["ranked_by"] == "reward"
+    return "reward" if by_reward and SYSTEMS[system]["reward"] else None
+
+
+# the pairs that the reward model scores: what the LLM has scored, or all candidates where the
+# reward ranks them itself
+REWARDED = (
+    {"candidates": f"{RUN}/candidates.parquet"}
+    if config["retriever"]["ranked_by"] == "reward"
+    else {"scores": SCORES}
+)
+
+
 def hyperparameters(section):
     """Table 9's column of a training, and what else it takes."""
     c = config[section]
@@ -68,7 +83,7 @@ rule train_reward:
 
 rule score_reward:
     input:
-        scores=SCORES,
+        **REWARDED,
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
         model=f"{RUN}/reward/{{variant}}/model",
@@ -85,6 +100,7 @@ rule score_reward:
         runtime=lambda w, attempt: 720 * attempt,
         gpu=1,
     params:
+        pairs=flags(**REWARDED),
         flags=lambda w: flags(
             version="reward-1",
             no_keywords=w.variant == "plain",
@@ -93,7 +109,7 @@ rule score_reward:
             demonstration_fields=config["reward"]["demonstration_fields"],
         ),
     shell:
-        "python -m ruie.score_reward --scores {input.scores} --queries {input.queries}"
+        "python -m ruie.score_reward {params.pairs} --queries {input.queries}"
         " --pool {input.pool} --model {input.model:q} {params.flags} --out {output} > {log} 2>&1"
 
 
@@ -131,6 +147,7 @@ rule train_retriever:
             no_keywords=not SYSTEMS[w.system]["keywords"],
             no_distill=not SYSTEMS[w.system]["distill"],
             no_normalize=not config["retriever"]["normalize"],
+            ranked_by=ranked_by(w.system),
             pooling=config["retriever"]["pooling"],
             alpha=config["retriever"]["alpha"],
             tau=config["retriever"]["tau"],

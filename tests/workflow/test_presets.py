@@ -1,0 +1,120 @@
+"""The preset `official`: what a dry run of the demo under it asks of each stage."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PRESET = "workflow/presets/official.yaml"
+
+pytestmark = pytest.mark.workflow
+
+
+def snakemake(*words: str, fails: bool = False) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "-p", "--forceall", "--cores", "2", *words],
+        cwd=ROOT, text=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    printed = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, printed[-4000:]
+    return printed
+
+
+def commands(printed: str) -> dict[str, list[Any]]:
+    """Stage -> its commands, read by its own parser."""
+    found: dict[str, list[Any]] = {}
+    for stage, words in re.findall(
+        r"^Shell command: (?:python|accelerate launch) .*?-m ruie\.(\w+) (.*?) > ", printed, re.M
+    ):
+        parser = importlib.import_module(f"ruie.{stage}").parser()
+        found.setdefault(stage, []).append(parser.parse_args(shlex.split(words)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def official() -> dict[str, list[Any]]:
+    targets = ["all", "results/official/paper/speed.parquet"]
+    return commands(snakemake(*targets, "--configfile", "workflow/demo.yaml", PRESET))
+
+
+@pytest.fixture(scope="module")
+def demo() -> dict[str, list[Any]]:
+    return commands(snakemake("--configfile", "workflow/demo.yaml"))
+
+
+def test_prompts_are_quoted_in_every_request(official, demo) -> None:
+    assert all(c.quotes for c in official["infer"] + official["speed"])
+    assert not any(c.quotes for c in demo["infer"])
+    assert {tuple(c.stop) for c in official["infer"]} == {("\\n\\n",)}
+
+
+def test_trainings_have_the_groups_and_batches_of_the_scripts(official, demo) -> None:
+    (reward,), (retriever,) = official["train_reward"], official["train_retriever"]
+    for c in (reward, retriever):
+        assert (c.batch_size, c.warmup_steps, c.positives, c.last) == (64, 400, 3, 16)
+    assert (reward.negatives, retriever.negatives) == (7, 3)
+    assert retriever.ranked_by == "reward"
+    assert demo["train_retriever"][0].ranked_by == "llm"
+
+
+def test_a_reward_that_ranks_scores_all_candidates(official, demo) -> None:
+    (under,), (plain,) = official["score_reward"], demo["score_reward"]
+    assert under.scores is None
+    assert under.candidates == Path("results/official/candidates.parquet")
+    assert plain.candidates is None
+    assert plain.scores == Path("results/demo/scores/gemma-3-270m.parquet")
+
+
+def test_retrieval_is_cut_deep_and_turned_to_the_own_dataset(official, demo) -> None:
+    def under(run: dict[str, list[Any]], system: str) -> list[Any]:
+        return [c for c in run["retrieve"] if c.out.parent.name == system]
+
+    for c in under(official, "ruie"):
+        assert (c.own_dataset_first, c.max_length, c.depth, c.range) == (True, 256, 40, "mixed")
+    assert {c.max_length for c in official["encode"] if c.out.stem == "ruie"} == {256}
+    # the training's length is not the retrieval's
+    assert official["train_retriever"][0].max_length == demo["train_retriever"][0].max_length
+    for c in under(demo, "ruie"):
+        assert (c.own_dataset_first, c.max_length, c.depth) == (False, 192, 16)
+    for system in ("random_task", "bm25_task"):
+        assert {c.range for c in under(official, system)} == {"dataset"}
+        assert {c.range for c in under(demo, system)} == {"task"}
+
+
+def test_the_published_scorer_comes_first(official) -> None:
+    assert {tuple(c.scorer) for c in official["evaluate"]} == {("official", "strict")}
+
+
+def test_every_setting_has_its_row_in_the_docs() -> None:
+    rows = (ROOT / "docs/departures.md").read_text(encoding="utf-8")
+    subjects = set(re.findall(r"^\| ([^|]+?) \|", rows, re.M))
+    text = (ROOT / PRESET).read_text(encoding="utf-8")
+    named = set(re.findall(r"# \[([^\]]+)\]|; \[([^\]]+)\]", text))
+    assert named
+    assert {a or b for a, b in named} <= subjects
+
+
+def test_preset_changes_nothing_that_config_does_not_know() -> None:
+    """The schema lets a system or a model be new; a misspelt one would be, and do nothing."""
+    config, preset = (
+        yaml.safe_load((ROOT / p).read_text(encoding="utf-8")) for p in ("config.yaml", PRESET)
+    )
+    for section in ("systems", "models"):
+        assert set(preset[section]) <= set(config[section])
+
+
+def test_a_sample_without_negatives_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "few.yaml").write_text("scoring: {sample: 3}\n")
+    words = ["--configfile", "workflow/demo.yaml", str(tmp_path / "few.yaml")]
+    printed = snakemake(*words, fails=True)
+    assert re.search(r"scoring\.sample: 3 scored candidates leave no negative", printed)
+    assert "Traceback" not in printed
