@@ -65,19 +65,36 @@ def positive(text: str) -> int:
     return value
 
 
-def progress(items: Iterable[T], total: int, what: str, every: float = 15.0) -> Iterator[T]:
-    """Yield ``items``: a bar on a terminal, a line with rate and time left in a log."""
+def duration(seconds: float) -> str:
+    """``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def progress(
+    items: Iterable[T], total: int, what: str, every: float = 15.0,
+    weigh: Callable[[T], int] = lambda _: 1,
+) -> Iterator[T]:  # fmt: skip
+    """Yield ``items``: a bar on a terminal, a line with rate and time left in a log. ``weigh``
+    says how many of ``total`` an item is."""
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(items, total=total, desc=what)
+        with tqdm(total=total, desc=what) as bar:
+            for item in items:
+                yield item
+                bar.update(weigh(item))
         return
     start = last = time.monotonic()
-    for done, item in enumerate(items, 1):
+    done = 0
+    for item in items:
         yield item
+        done += weigh(item)
         now = time.monotonic()
         if now - last >= every or done == total:
             rate = done / max(now - start, 1e-9)
-            left = (total - done) / rate
-            log.info("%s %d/%d, %.2f/s, %.0f s left", what, done, total, rate, left)
+            left = duration((total - done) / max(rate, 1e-9))
+            log.info("%s %d/%d, %.2f/s, %s left", what, done, total, rate, left)
             last = now

@@ -42,6 +42,18 @@ def device() -> str:
     return f"cuda:{taken}"
 
 
+def arithmetic(dtype: str) -> str:
+    """The dtype that the device computes ``dtype`` in: float32 on a processor that has no
+    instructions for bfloat16 or float16, where they are emulated, several times as slow."""
+    import torch
+
+    if device() != "cpu" or dtype == "float32":
+        return dtype
+    # torch lists them so; there is no public way to ask
+    has = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return dtype if dtype == "bfloat16" and has() else "float32"
+
+
 def lease(names: Sequence[str], folder: Path) -> int | None:
     """The first of ``names`` that no process has taken, now taken by this one until it ends; None
     where there is none. Each name is a lock file in ``folder``; a stale file does no harm."""

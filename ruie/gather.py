@@ -1,45 +1,46 @@
-"""Put the shards of a scoring run together, and check that every candidate has one score."""
+"""Put the shards of a scoring run together, and check that every planned pair has one score."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ruie import cli, parquet, schemas
 
 
-def run(candidates: pa.Table, shards: list[pa.Table]) -> pa.Table:
-    """SCORES of all shards in the candidates' order.
+def run(plan: pa.Table, shards: list[pa.Table]) -> pa.Table:
+    """SCORES of all shards in the candidates' order, with what the plan adds to them.
 
-    Raises ``UserError`` where a pair is missing, foreign or scored twice.
+    Raises ``UserError`` where the shards are not those of the plan, whole and in order.
     """
-    keys = ["query_id", "demonstration_id"]
     whole = pa.concat_tables(shards)
-    wanted = list(zip(*(candidates[k].to_pylist() for k in keys), strict=True))
-    got = list(zip(*(whole[k].to_pylist() for k in keys), strict=True))
-    at = {pair: row for row, pair in enumerate(got)}
-    missing, foreign = set(wanted) - set(at), set(at) - set(wanted)
-    if missing or foreign or len(at) != len(got):
+    keys = ["query_id", "demonstration_id"]
+    if not whole.select(keys).equals(plan.select(keys)):
         raise cli.UserError(
-            f"the shards do not fit the candidates: {len(missing)} pairs missing, {len(foreign)} "
-            f"foreign, {len(got) - len(at)} scored twice; delete the shards and score again"
+            f"the shards do not fit the plan: {whole.num_rows} scores of {plan.num_rows} pairs, "
+            "or in another order; delete the shards and score again"
         )
-    return whole.take(pa.array([at[pair] for pair in wanted], pa.int64()))
+    scores = pc.add(whole["score"], plan["added"])
+    whole = whole.set_column(whole.schema.get_field_index("score"), "score", scores)
+    return whole.take(pc.sort_indices(plan["row"]))
 
 
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
-    p.add_argument("--candidates", required=True, type=Path, help="CANDIDATES table")
-    p.add_argument("--shards", required=True, nargs="+", type=Path, help="SCORES tables")
+    p.add_argument("--plan", required=True, type=Path, help="PLAN table")
+    p.add_argument("--shards", required=True, nargs="+", type=Path, help="SCORES tables, in order")
     p.add_argument("--out", required=True, type=Path, help="SCORES table to write")
     return p
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    candidates = parquet.read(args.candidates, schemas.CANDIDATES)
-    scores = run(candidates, [parquet.read(path, schemas.SCORES) for path in args.shards])
+    scores = run(
+        parquet.read(args.plan, schemas.PLAN),
+        [parquet.read(path, schemas.SCORES) for path in args.shards],
+    )
     cli.log.info("%d scores from %d shards", scores.num_rows, len(args.shards))
     parquet.write(scores, schemas.SCORES, args.out)
 

@@ -123,6 +123,22 @@ CANDIDATES = pa.schema(
         ("score", pa.float32()),
     ]
 )
+#: The pairs that scoring computes, in its order. ``row``: of the candidates; ``window``: what is
+#: computed together; ``shown``: false where the demonstration is over the length limit; ``tokens``
+#: of prompt and answer, ``work`` of them not shared with the pair before. ``added``: to
+#: the score of a pair of two datasets, else 0.
+PLAN = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("demonstration_id", pa.string()),
+        ("row", pa.int64()),
+        ("window", pa.int32()),
+        ("shown", pa.bool_()),
+        ("tokens", pa.int32()),
+        ("work", pa.int32()),
+        ("added", pa.float64()),
+    ]
+)
 #: Equation 1: mean log p of the answer's tokens, in nats; ``tokens`` how many were averaged.
 SCORES = pa.schema(
     [

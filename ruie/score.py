@@ -1,99 +1,247 @@
 """Score candidates by how much they help a frozen language model to produce the gold answer.
 
 Equation 1: the token-level average log-likelihood of y given the instruction, one demonstration
-and x, in the very prompt that inference uses (section 3.2). One shard of the candidates a run;
-ruie.gather puts the shards together.
+and x, in the very prompt that inference uses (section 3.2). One shard of a plan (ruie.plan) a run;
+ruie.gather puts the shards together. What is scored goes to the store batch by batch: a killed run
+goes on where it stopped, and a pair whose model and texts were scored before, in whatever run, is
+not scored again.
 """
 
 from __future__ import annotations
 
 import math
+import resource
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ruie import cli, examples, parquet, prompt, schemas
+import numpy as np
+import pyarrow as pa
+
+from ruie import cli, devices, examples, parquet, plan, prompt, schemas, store
 from ruie.examples import Example
+from ruie.pieces import Ids, Pair, Pieces
+from ruie.plan import Form
 
-LONG_SUMMARY = "%d pairs, %d answer tokens; %d over the limit scored without a demonstration"
+#: Pairs whose scores are compared with those of the whole model without any sharing, and timed.
+CHECKED, TIMED = 2, 16
+#: How far the two may lie apart, in nats a token.
+TOLERANCE = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.2}
+#: Batches whose scores stand in files of their own, before they are put into one.
+MERGE_EVERY = 500
 
 
-def shard(n: int, i: int, of: int) -> slice:
-    """Rows of shard ``i`` of ``of``: contiguous, covering, of nearly equal size."""
-    return slice(i * n // of, (i + 1) * n // of)
+class Model(Protocol):
+    """What scoring asks of ruie.lm.LanguageModel."""
+
+    pieces: Pieces
+    useful: int
+    computed: int
+    halved: int
+
+    def score(
+        self, pairs: Sequence[Pair], wanted: Sequence[bool] | None = None
+    ) -> Iterator[tuple[list[int], list[float]]]: ...
+    def reference(self, pair: Pair) -> float: ...
 
 
-def run(
-    candidates: list[dict[str, Any]],
-    queries: dict[str, Example],
-    pool: dict[str, Example],
-    model: Any,
-    max_length: int,
-    batch_tokens: int,
-) -> list[dict[str, Any]]:
-    """SCORES rows, in the candidates' order.
+def shard(rows: pa.Table, i: int, of: int) -> pa.Table:
+    """The pairs of shard ``i`` of ``of``: whole windows, one after the other, of like work."""
+    window, work = (rows[c].to_numpy() for c in ("window", "work"))
+    if not len(window):
+        return rows
+    each = np.bincount(window, work)
+    middle = np.cumsum(each) - each / 2
+    at = np.minimum((middle * of / max(1.0, each.sum())).astype(int), of - 1)
+    return rows.filter(pa.array(at[window] == i))
 
-    A demonstration that does not fit into ``max_length`` tokens is dropped whole, as inference
-    would drop it, and counted. Raises ``UserError`` for a query that does not fit even alone and
-    for a score that is not finite.
-    """
-    contexts: list[str] = []
-    dropped = 0
 
-    for c in candidates:
-        q, d = queries[c["query_id"]], pool[c["demonstration_id"]]
-        instruction, demonstration = prompt.INSTRUCTIONS[q.task], prompt.render(d)
-        contexts.append(prompt.build(instruction, [demonstration], prompt.query(q)))
-    answers = [" " + prompt.answer(queries[c["query_id"]]) for c in candidates]
-    pairs = model.pairs(contexts, answers)
-    for i, pair in enumerate(pairs):
-        if len(pair.ids) > max_length:
-            q = queries[candidates[i]["query_id"]]
-            bare = prompt.build(prompt.INSTRUCTIONS[q.task], [], prompt.query(q))
-            pairs[i] = model.pairs([bare], [answers[i]])[0]
-            dropped += 1
-            if len(pairs[i].ids) > max_length:
-                raise cli.UserError(
-                    f"{q.id} ({q.source}): instruction, query and answer take {len(pairs[i].ids)} "
-                    f"tokens, over --max-length {max_length}; raise it or take the record out"
-                )
-    means = [math.nan] * len(pairs)
-    by_task: dict[str, list[int]] = {}
-    for i, c in enumerate(candidates):
-        by_task.setdefault(queries[c["query_id"]].task, []).append(i)
-    for task, members in by_task.items():
-        batches = model.score([pairs[i] for i in members], batch_tokens)
-        done = cli.progress(_each(batches), len(members), f"{task} pairs scored")
-        for position, mean in done:
-            means[members[position]] = mean
-    rows = []
-    for c, pair, mean in zip(candidates, pairs, means, strict=True):
-        key = {name: c[name] for name in ("query_id", "demonstration_id")}
-        if not math.isfinite(mean):
+class Texts:
+    """Digests and token ids of a shard's pairs, each text looked at once."""
+
+    def __init__(
+        self, rows: pa.Table, queries: dict[str, Example], pool: dict[str, Example], form: Form
+    ) -> None:
+        self.rows, self.form = rows, form
+        self.shown = rows["shown"].to_pylist()
+        self.q, self.queries = _coded(rows["query_id"], queries, "query")
+        self.d, self.pool = _coded(rows["demonstration_id"], pool, "demonstration")
+
+    def keys(self, around: tuple[str, str]) -> list[bytes]:
+        """What each pair's score is stored under: all that the model reads, piece by piece;
+        ``around``: what the chat template writes."""
+        frame = store.key(*map(store.digest, around))
+        head = {e.task: store.digest(prompt.INSTRUCTIONS[e.task]) for e in self.queries}
+        asked = [store.key(head[e.task], store.digest(self.form.query(e)),
+                           store.digest(prompt.answer(e))) for e in self.queries]  # fmt: skip
+        shown = [store.digest(self.form.demonstration(e)) for e in self.pool]
+        none = store.digest("")
+        return [
+            store.key(frame, shown[d] if s else none, asked[q])
+            for q, d, s in zip(self.q, self.d, self.shown, strict=True)
+        ]
+
+    def pairs(self, rows: Sequence[int], pieces: Pieces) -> list[Pair]:
+        """The token ids of some rows."""
+        used_q, used_d = (sorted({at[r] for r in rows}) for at in (self.q, self.d))
+        asked = [self.queries[i] for i in used_q]
+        heads = {t: pieces.instruction(prompt.INSTRUCTIONS[t]) for t in {e.task for e in asked}}
+        answered = dict(zip(used_q, pieces.queries(
+            [self.form.query(e) for e in asked], [prompt.answer(e) for e in asked]
+        ), strict=True))  # fmt: skip
+        shown = dict(zip(used_d, pieces.demonstrations(
+            [self.form.demonstration(self.pool[i]) for i in used_d]
+        ), strict=True))  # fmt: skip
+        out = []
+        for r in rows:
+            query = answered[self.q[r]]
+            parts: list[Ids] = [heads[self.queries[self.q[r]].task]]
+            parts += [shown[self.d[r]]] if self.shown[r] else []
+            start = sum(map(len, parts)) + query.start
+            out.append(Pair(np.concatenate([*parts, query.ids]), start))
+        return out
+
+    def name(self, row: int) -> str:
+        return f"{self.queries[self.q[row]].id} with {self.pool[self.d[row]].id}"
+
+    def whole(self, row: int, pieces: Pieces) -> Pair:
+        """A row's prompt and answer tokenised as one string."""
+        query, shown = self.queries[self.q[row]], self.pool[self.d[row]]
+        demonstrations = [self.form.demonstration(shown)] if self.shown[row] else []
+        context = prompt.build(
+            prompt.INSTRUCTIONS[query.task], demonstrations, self.form.query(query)
+        )
+        return pieces.whole(context, prompt.answer(query))
+
+
+def _coded(
+    ids: pa.ChunkedArray, known: dict[str, Example], what: str
+) -> tuple[list[int], list[Example]]:
+    coded = ids.combine_chunks().dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    if odd := [n for n in names if n not in known]:
+        raise cli.UserError(f"{what} {odd[0]!r} of the plan is not in its table of examples; plan "
+                            "again")  # fmt: skip
+    return coded.indices.to_pylist(), [known[n] for n in names]
+
+
+class Run:
+    """Scores a shard's pairs window by window; ``scores`` and ``tokens`` by key grow."""
+
+    def __init__(self, texts: Texts, keys: list[bytes], held: store.Store) -> None:
+        self.texts, self.keys, self.held = texts, keys, held
+        self.found = held.find(list(dict.fromkeys(keys)))
+        self.failed: list[int] = []
+        window = texts.rows["window"].to_numpy()
+        self.work = texts.rows["work"].to_numpy()
+        first = np.r_[True, window[1:] != window[:-1]][: len(window)]
+        starts: list[int] = np.flatnonzero(first).tolist()
+        self.windows = [range(a, b) for a, b in zip(starts, [*starts[1:], len(keys)], strict=False)]
+
+    def missing(self) -> list[int]:
+        """The first row of each key that the store does not hold."""
+        first: dict[bytes, int] = {}
+        for row, key in enumerate(self.keys):
+            if key not in self.found:
+                first.setdefault(key, row)
+        return list(first.values())
+
+    def score(self, model: Model) -> Iterator[int]:
+        """Score what is missing; yields the pairs of each batch as it is stored."""
+        done = 0
+        for window in self.windows:
+            first: dict[bytes, int] = {}
+            for row in window:
+                first.setdefault(self.keys[row], row)
+            wanted = [key not in self.found for key in first]
+            if not any(wanted):
+                continue
+            rows = list(first.values())
+            pairs = self.texts.pairs(rows, model.pieces)
+            for positions, means in model.score(pairs, wanted):
+                yield self._keep([rows[p] for p in positions], [pairs[p] for p in positions], means)
+                done += 1
+                if not done % MERGE_EVERY:
+                    self.held.merge()
+        self.held.merge()
+
+    def _keep(self, rows: list[int], pairs: list[Pair], means: list[float]) -> int:
+        good = [i for i, mean in enumerate(means) if math.isfinite(mean)]
+        self.failed += [rows[i] for i in range(len(rows)) if i not in set(good)]
+        some = (
+            [self.keys[rows[i]] for i in good],
+            [means[i] for i in good],
+            [len(pairs[i].ids) - pairs[i].start for i in good],
+        )
+        if good:
+            self.held.add(*some)
+        self.found.update(zip(some[0], zip(some[1], some[2], strict=True), strict=True))
+        return len(rows)
+
+    def table(self) -> pa.Table:
+        """SCORES of the shard in the plan's order. ``UserError`` where a score is not finite."""
+        if self.failed:
             raise cli.UserError(
-                f"{key['query_id']} with {key['demonstration_id']}: the score is {mean}; "
-                "use another --dtype, the model's numbers overflow in this one"
+                f"{len(self.failed)} scores are not finite, first {self.texts.name(self.failed[0])}"
+                "; use another dtype, the model's numbers overflow in this one"
             )
-        rows.append({**key, "score": mean, "tokens": len(pair.ids) - pair.start})
-    cli.log.info(LONG_SUMMARY, len(rows), sum(r["tokens"] for r in rows), dropped)
-    return rows
+        found = [self.found[key] for key in self.keys]
+        return pa.table({
+            **{c: self.texts.rows[c] for c in ("query_id", "demonstration_id")},
+            "score": pa.array([s for s, _ in found], pa.float64()),
+            "tokens": pa.array([t for _, t in found], pa.int32()),
+        })  # fmt: skip
 
 
-def _each(batches: Any) -> Any:
-    for positions, means in batches:
-        yield from zip(positions, means, strict=True)
+def check(run: Run, model: Model, missing: list[int], dtype: str) -> float:
+    """Compare a few pairs with the whole model, tokenised as one string and sharing nothing; the
+    seconds that a token takes, of a few more. ``UserError`` where they differ: then the model does
+    something that sharing does not allow for."""
+    rows = missing[:TIMED]
+    pairs = run.texts.pairs(rows, model.pieces)
+    means: dict[int, float] = {}
+    for _ in range(2):  # the first pass pays for what is set up once
+        start, computed = time.perf_counter(), model.useful
+        for positions, found in model.score(pairs):
+            means.update(zip(positions, found, strict=True))
+        taken = (time.perf_counter() - start) / max(1, model.useful - computed)
+    for n, row in enumerate(rows[:CHECKED]):
+        whole = run.texts.whole(row, model.pieces)
+        if not np.array_equal(whole.ids, pairs[n].ids) or whole.start != pairs[n].start:
+            raise cli.UserError(f"{run.texts.name(row)}: the tokenizer merges the prompt's parts; "
+                                "use another scoring model")  # fmt: skip
+        plain = model.reference(pairs[n])
+        if math.isfinite(plain) and not abs(plain - means[n]) <= TOLERANCE[dtype]:
+            raise cli.UserError(
+                f"{run.texts.name(row)}: {means[n]:.4f} with shared prefixes, {plain:.4f} without; "
+                "this model cannot be scored so; use another one"
+            )
+    return taken
+
+
+def forecast(run: Run, missing: list[int], seconds: float) -> None:
+    work = int(run.work[missing].sum())
+    cli.log.info("%d pairs, %d of them in the store; to score: %d prompts, %d tokens, about %s",
+                 len(run.keys), len(run.keys) - sum(k not in run.found for k in run.keys),
+                 len(missing), work, cli.duration(work * seconds))  # fmt: skip
 
 
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
-    p.add_argument("--candidates", required=True, type=Path, help="CANDIDATES table")
+    p.add_argument("--plan", required=True, type=Path, help="PLAN table")
     p.add_argument("--queries", required=True, type=Path, help="EXAMPLES table")
     p.add_argument("--pool", required=True, type=Path, help="EXAMPLES table")
-    p.add_argument("--model", required=True, help="folder or Hugging Face id of the scoring LLM")
-    p.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], default="bfloat16")
-    p.add_argument("--max-length", type=cli.positive, default=1792, help="tokens (%(default)s)")
+    p.add_argument("--model", required=True, type=Path, help="folder of the scoring LLM")
+    plan.add_form_arguments(p)
+    p.add_argument("--dtype", choices=list(TOLERANCE), default="bfloat16")
     p.add_argument("--batch-tokens", type=cli.positive, default=16384, help="padded, in a batch")
+    p.add_argument(
+        "--cache-mb", type=cli.positive, default=4096, help="MiB for shared prefixes (%(default)s)"
+    )
     p.add_argument("--shard", type=int, default=0, help="which shard, from 0")
     p.add_argument("--shards", type=cli.positive, default=1)
+    p.add_argument("--store", required=True, type=Path, help="folder of scores, of any model")
     p.add_argument("--version", default="", help="changes when results would; for the workflow")
     p.add_argument("--out", required=True, type=Path, help="SCORES table to write")
     return p
@@ -103,17 +251,57 @@ def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     if not 0 <= args.shard < args.shards:
         raise cli.UserError(f"--shard {args.shard} is not one of {args.shards} shards (from 0)")
-    candidates = parquet.read(args.candidates, schemas.CANDIDATES).to_pylist()
-    part = candidates[shard(len(candidates), args.shard, args.shards)]
-    queries = examples.by_id(examples.read(args.queries))
-    pool = examples.by_id(examples.read(args.pool))
-    rows: list[dict[str, Any]] = []
-    if part:
-        from ruie.lm import LanguageModel
+    rows = shard(parquet.read(args.plan, schemas.PLAN), args.shard, args.shards)
+    queries, pool = (examples.by_id(examples.read(p)) for p in (args.queries, args.pool))
+    texts = Texts(rows, queries, pool, Form(args.keywords, args.quotes))
+    dtype = devices.arithmetic(args.dtype)
+    held = store.Store(
+        args.store, store.fingerprint(args.model, dtype),
+        {"model": args.model.name, "dtype": dtype, "version": str(store.VERSION)},
+    )  # fmt: skip
+    run = Run(texts, texts.keys(template(args.model) if args.chat else ("", "")), held)
+    missing = run.missing()
+    if missing:
+        _score(run, missing, dtype, args)
+    else:
+        cli.log.info("%d pairs, all in the store", len(run.keys))
+    parquet.write(run.table(), schemas.SCORES, args.out)
 
-        model = LanguageModel(args.model, args.dtype)
-        rows = run(part, queries, pool, model, args.max_length, args.batch_tokens)
-    parquet.write(rows, schemas.SCORES, args.out)
+
+def template(model: Path) -> tuple[str, str]:
+    from transformers import AutoTokenizer
+
+    from ruie import encoders
+
+    pieces = Pieces(encoders.from_pretrained(AutoTokenizer, model), str(model), True)
+    return pieces.before, pieces.after
+
+
+def _score(run: Run, missing: list[int], dtype: str, args: Any) -> None:
+    from ruie.lm import LanguageModel
+
+    model = LanguageModel(args.model, dtype, args.chat, args.batch_tokens, args.cache_mb)
+    forecast(run, missing, check(run, model, missing, dtype))
+    model.useful = model.computed = 0
+    start = time.perf_counter()
+    for _ in cli.progress(run.score(model), len(missing), "pairs scored", weigh=int):
+        pass
+    taken = time.perf_counter() - start
+    cli.log.info(
+        "%d prompts in %s: %.2f/s, %.0f tokens/s, %.1f %% of them padding; peak memory %d MiB%s",
+        len(missing), cli.duration(taken), len(missing) / taken, model.useful / taken,
+        100 - 100 * model.useful / max(1, model.computed), peak_mb(),
+        f"; the budget was halved {model.halved} times" if model.halved else "",
+    )  # fmt: skip
+
+
+def peak_mb() -> int:
+    """Peak memory in MiB: the GPU's where there is one, else this process's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated() // 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
-"""Shards of a scoring run: how the candidates are cut, and how the scores are put together."""
+"""Shards of a scoring run: how the plan is cut, and how the scores are put together."""
 
 from __future__ import annotations
-
-import random
 
 import pyarrow as pa
 import pytest
@@ -13,86 +11,88 @@ from ruie import gather, parquet, schemas
 from ruie.cli import UserError
 from ruie.score import shard
 
-
-@given(st.integers(0, 300), st.integers(1, 40))
-def test_shards_cover_everything_once_and_evenly(n, of):
-    parts = [list(range(n))[shard(n, i, of)] for i in range(of)]
-    assert [row for part in parts for row in part] == list(range(n))
-    sizes = [len(part) for part in parts]
-    assert max(sizes) - min(sizes) <= 1
-
-
-def test_shards_by_hand():
-    # 10 rows in 4 shards: bounds 0, 10 // 4 = 2, 20 // 4 = 5, 30 // 4 = 7, 10
-    assert [shard(10, i, 4) for i in range(4)] == [
-        slice(0, 2), slice(2, 5), slice(5, 7), slice(7, 10),
-    ]  # fmt: skip
-
-
 PAIRS = [(f"q{q}", f"d{d}") for q in range(4) for d in range(3)]
+#: The plan's order is that of the demonstrations; rows count in that of the queries.
+PLANNED = sorted(PAIRS, key=lambda pair: pair[1])
 
 
-def candidates(pairs=PAIRS):
+def plan(windows=None, work=None, pairs=PLANNED, added=0.0):
     return pa.Table.from_pylist(
         [
-            {"query_id": q, "demonstration_id": d, "rank": i, "score": 0.0}
+            {"query_id": q, "demonstration_id": d, "row": PAIRS.index((q, d)), "shown": True,
+             "window": windows[i] if windows else i // 3, "tokens": 9,
+             "work": work[i] if work else 5, "added": added if d == "d1" else 0.0}
             for i, (q, d) in enumerate(pairs)
         ],
-        schema=schemas.CANDIDATES,
-    )
+        schema=schemas.PLAN,
+    )  # fmt: skip
 
 
-def scores(pairs):
+def scores(table):
+    rows = table.select(["query_id", "demonstration_id", "row"]).to_pylist()
     return pa.Table.from_pylist(
-        [
-            {"query_id": q, "demonstration_id": d, "score": -PAIRS.index((q, d)) / 8, "tokens": 3}
-            if (q, d) in PAIRS
-            else {"query_id": q, "demonstration_id": d, "score": 0.0, "tokens": 1}
-            for q, d in pairs
-        ],
+        [{"query_id": r["query_id"], "demonstration_id": r["demonstration_id"],
+          "score": -r["row"] / 8, "tokens": 3} for r in rows],
         schema=schemas.SCORES,
-    )
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("of", [1, 3, 5, 20])
-def test_shards_in_any_order_make_the_whole(of):
-    shards = [scores(PAIRS[shard(len(PAIRS), i, of)]) for i in range(of)]
-    random.Random(0).shuffle(shards)
-    assert gather.run(candidates(), shards).to_pylist() == scores(PAIRS).to_pylist()
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 90)), max_size=40), st.integers(1, 9))
+def test_shards_are_whole_windows_in_order(sizes, of):
+    windows = [n for n, (rows, _) in enumerate(sizes) for _ in range(rows)]
+    work = [w for rows, w in sizes for _ in range(rows)]
+    table = plan(windows, work, [PAIRS[0]] * len(windows))
+    parts = [shard(table, i, of)["window"].to_pylist() for i in range(of)]
+    assert [w for part in parts for w in part] == windows
+    sets = [set(part) for part in parts]
+    assert sum(map(len, sets)) == len(set(windows))  # no window is in two shards
+
+
+def test_shards_end_together():
+    # work 8, 1, 1, 1, 1, 4 = 16: halves of 8, although the first has one window of six
+    table = plan(list(range(6)), [8, 1, 1, 1, 1, 4], [PAIRS[0]] * 6)
+    assert [shard(table, i, 2)["window"].to_pylist() for i in range(2)] == [[0], [1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("of", [1, 3, 7])
+def test_shards_make_the_whole_in_the_candidates_order(of):
+    table = plan()
+    whole = gather.run(table, [scores(shard(table, i, of)) for i in range(of)])
+    assert whole.schema == schemas.SCORES
+    assert list(zip(*(whole[c].to_pylist() for c in whole.column_names[:2]), strict=True)) == PAIRS
+    assert whole["score"].to_pylist() == [-i / 8 for i in range(12)]
+
+
+def test_what_the_plan_adds_is_added():
+    table = plan(added=-100.0)
+    whole = gather.run(table, [scores(table)])
+    # every second of three demonstrations
+    assert whole["score"].to_pylist() == [-i / 8 - 100 * (i % 3 == 1) for i in range(12)]
 
 
 @pytest.mark.parametrize(
-    ("given_", "what"),
+    "change",
     [
-        (PAIRS[:-2], "2 pairs missing, 0 foreign, 0 scored twice"),
-        ([*PAIRS, ("q9", "d0")], "0 pairs missing, 1 foreign, 0 scored twice"),
-        ([*PAIRS, PAIRS[0]], "0 pairs missing, 0 foreign, 1 scored twice"),
-        # 12 rows as wanted, but one pair thrice: two are missing, two are repetitions
-        ([*PAIRS[2:], PAIRS[2], PAIRS[2]], "2 pairs missing, 0 foreign, 2 scored twice"),
-        ([], "12 pairs missing, 0 foreign, 0 scored twice"),
+        lambda t: t.slice(1),
+        lambda t: pa.concat_tables([t, t.slice(0, 1)]),
+        lambda t: t.take([1, 0, *range(2, 12)]),
+        lambda t: pa.concat_tables([t.slice(0, 11), t.slice(0, 1)]),
     ],
+    ids=["missing", "twice", "order", "foreign"],
 )
-def test_shards_that_do_not_fit(given_, what):
-    with pytest.raises(UserError) as error:
-        gather.run(candidates(), [scores(given_[:5]), scores(given_[5:])])
-    assert what in str(error.value)
-    assert "delete the shards and score again" in str(error.value)
-    assert "\n" not in str(error.value)
+def test_shards_that_do_not_fit_are_refused(change):
+    table = plan()
+    with pytest.raises(UserError, match="do not fit the plan: .* delete the shards"):
+        gather.run(table, [change(scores(table))])
 
 
-def test_no_candidates_at_all():
-    assert gather.run(candidates([]), [scores([])]).num_rows == 0
-
-
-def test_the_command(tmp_path):
-    parquet.write(candidates(), schemas.CANDIDATES, tmp_path / "c.parquet")
-    paths = [str(tmp_path / f"{i}.parquet") for i in range(2)]
-    parquet.write(scores(PAIRS[6:]), schemas.SCORES, paths[0])
-    parquet.write(scores(PAIRS[:6]), schemas.SCORES, paths[1])
-    out = tmp_path / "out.parquet"
-    command = ["--candidates", str(tmp_path / "c.parquet"), "--out", str(out), "--shards"]
-    with pytest.raises(UserError, match="6 pairs missing"):
-        gather.main([*command, paths[0]])
-    assert not out.exists()
-    gather.main([*command, *paths])
-    assert parquet.read(out, schemas.SCORES).equals(scores(PAIRS))
+def test_command(tmp_path):
+    table = plan()
+    parquet.write(table, schemas.PLAN, tmp_path / "plan.parquet")
+    for i in range(2):
+        parquet.write(scores(shard(table, i, 2)), schemas.SCORES, tmp_path / f"{i}.parquet")
+    gather.main([
+        "--plan", str(tmp_path / "plan.parquet"), "--shards", str(tmp_path / "0.parquet"),
+        str(tmp_path / "1.parquet"), "--out", str(tmp_path / "all.parquet"),
+    ])  # fmt: skip
+    assert parquet.read(tmp_path / "all.parquet", schemas.SCORES).num_rows == 12

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import tiny
+import torch
 
-from ruie import prompt
-from ruie.lm import LanguageModel, Pair, _common_prefix
+from ruie import lm, prompt
+from ruie.cli import UserError
+from ruie.lm import LanguageModel, Pair
 
-INSTRUCTION = prompt.INSTRUCTIONS["NER"]
-QUERIES = [
-    "Input: Alice visited Berlin.\nOutput:",
-    "Input: Rebels attacked the harbour near Aden; three soldiers were killed.\nOutput:",
-    "Input: Oil.\nOutput:",
-    "Input: Bob lives in New York City and works for Acme Corp in Paris on Monday.\nOutput:",
-    "Input: Zürich — 東京?\nOutput:",
+TEXTS = [
+    "Alice visited Berlin.",
+    "Rebels attacked the harbour near Aden; three soldiers were killed.",
+    "Oil.",
+    "Bob lives in New York City and works for Acme Corp in Paris on Monday.",
+    "Zürich — 東京?",
 ]
-ANSWERS = [" person: Alice; location: Berlin.", " location: Aden.", " None", " person: Bob.", ""]
+LONG = "; ".join(f"name {i}" for i in range(30))
 
 
 @pytest.fixture(scope="module", params=tiny.ARCHITECTURES)
@@ -26,90 +28,142 @@ def folder(request, tmp_path_factory):
     return tiny.causal(tmp_path_factory.mktemp(request.param), request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model(folder):
     return LanguageModel(folder, "float32")
 
 
-def scores(model, pairs, budget):
+def prompts(model, tasks=("NER", "RE")):
+    """Every text after every text, by two instructions; one answer is long, one is None."""
+    samples = [tiny.sample(str(i), t) for i, t in enumerate(TEXTS)]
+    samples[1] = tiny.sample("1", TEXTS[1], ("location", "Aden"), ("person", "soldiers"))
+    samples[3] = tiny.sample("3", LONG, *(("person", f"name {i}") for i in range(30)))
+    out = []
+    for task in tasks:
+        for shown in samples:
+            for query in samples:
+                context = prompt.build(
+                    prompt.INSTRUCTIONS[task], [prompt.render(shown)], prompt.query(query)
+                )
+                out.append(model.pieces.whole(context, prompt.answer(query)))
+    return out
+
+
+def scores(model, pairs, wanted=None):
     out = [math.nan] * len(pairs)
-    for rows, means in model.score(pairs, budget):
+    for rows, means in model.score(pairs, wanted):
         for r, mean in zip(rows, means, strict=True):
             assert math.isnan(out[r]), "a pair was scored twice"
             out[r] = mean
     return out
 
 
-@pytest.mark.parametrize("budget", [1, 90, 100_000])
-def test_equals_float64_without_cache(folder, model, budget):
-    contexts = [f"{INSTRUCTION}\n\n{q}" for q in QUERIES]
-    pairs = model.pairs(contexts, ANSWERS)
-    # the prompts are longer than Gemma's window of 16, and differ only after the instruction
-    assert _common_prefix(pairs) > 100
-    assert len({len(p.ids) for p in pairs}) > 3
+def test_equals_float64_without_cache(folder, model):
+    pairs = prompts(model)
     want = tiny.log_likelihoods(folder, pairs)
-    assert scores(model, pairs, budget) == pytest.approx(want, abs=1e-4)
-    assert max(want[:4]) < -1  # the random model is sure of nothing: the numbers say something
-    assert want[4] == 0
+    assert max(want) < -1  # the random model is sure of nothing: the numbers say something
+    for budget, cache in ((1, 1), (300, 400), (100_000, 100_000)):
+        model.batch_tokens, model._cache_tokens = budget, cache
+        assert scores(model, pairs) == pytest.approx(want, abs=1e-4)
+    assert [model.reference(p) for p in pairs[:4]] == pytest.approx(want[:4], abs=1e-4)
 
 
-@pytest.mark.parametrize("budget", [1, 64, 100_000])
-def test_nothing_shared(folder, model, budget):
-    """Pairs that differ from the first token on; some are longer than Gemma's window alone."""
+def test_what_is_shared_is_computed_once(model):
+    pairs = prompts(model, ("NER",))
+    # the trie of all tokens, but each pair's last, which predicts nothing
+    distinct = {tuple(p.ids[: n + 1]) for p in pairs for n in range(len(p.ids) - 1)}
+    model.useful = 0
+    scores(model, pairs)
+    # a branch of fewer tokens than trie.LEAST_SAVED is computed in each of its two parts or more
+    assert len(distinct) <= model.useful < 1.25 * len(distinct)
+    assert model.useful < sum(len(p.ids) for p in pairs) / 2
+    assert model.computed >= model.useful
+
+
+def test_nothing_shared(folder, model):
+    """Pairs that differ from the first token on; some are longer than a window of 16 alone."""
     rows = [[5, 6, 7], [9, 8], [40 + i for i in range(50)], [6, 5, 7, 9, 300, 301], [8, 7, 6, 5]]
-    pairs = [Pair(ids, start) for ids, start in zip(rows, [1, 1, 30, 4, 4], strict=True)]
-    assert _common_prefix(pairs) == 0
+    pairs = [Pair(np.array(ids, np.int32), start)
+             for ids, start in zip(rows, [1, 1, 30, 4, 4], strict=True)]  # fmt: skip
     want = tiny.log_likelihoods(folder, pairs)
     assert want[4] == 0  # starts where it ends: no answer token
-    assert scores(model, pairs, budget) == pytest.approx(want, abs=1e-4)
+    for budget in (1, 64, 100_000):
+        model.batch_tokens = budget
+        assert scores(model, pairs) == pytest.approx(want, abs=1e-4)
 
 
-def test_one_pair_and_identical_pairs(folder, model):
-    pair = model.pairs([f"{INSTRUCTION}\n\n{QUERIES[0]}"], [ANSWERS[0]])[0]
+def test_identical_pairs_and_none(folder, model):
+    pair = prompts(model)[1]
     want = tiny.log_likelihoods(folder, [pair])
-    assert scores(model, [pair], 512) == pytest.approx(want, abs=1e-4)
-    assert scores(model, [pair] * 3, 512) == pytest.approx(want * 3, abs=1e-4)
+    assert scores(model, [pair] * 3) == pytest.approx(want * 3, abs=1e-4)
+    assert scores(model, []) == []
 
 
-def test_more_answer_tokens_than_are_projected_at_once(folder, model):
-    answer = " " + "; ".join(f"person: name {i}" for i in range(40)) + "."
-    pairs = model.pairs([f"{INSTRUCTION}\n\n{QUERIES[i]}" for i in (0, 1)], [answer, " None"])
-    assert len(pairs[0].ids) - pairs[0].start > 64
+def test_what_is_not_wanted_changes_no_bit_of_the_rest(model):
+    model.batch_tokens, model._cache_tokens = 400, 900
+    pairs = prompts(model)
+    whole = scores(model, pairs)
+    # batches of the whole, cut after each: what a run killed there would have left to do
+    batches = [rows for rows, _ in model.score(pairs)]
+    assert len(batches) > 5
+    for n in (1, len(batches) // 2, len(batches) - 1):
+        done = {r for rows in batches[:n] for r in rows}
+        rest = scores(model, pairs, [i not in done for i in range(len(pairs))])
+        assert [math.isnan(s) for s in rest] == [i in done for i in range(len(pairs))]
+        assert [s for s in rest if not math.isnan(s)] == [
+            s for i, s in enumerate(whole) if i not in done
+        ]
+
+
+def test_out_of_memory_halves_the_budget_and_loses_nothing(folder, model, monkeypatch):
+    pairs = prompts(model)
     want = tiny.log_likelihoods(folder, pairs)
-    assert scores(model, pairs, 100_000) == pytest.approx(want, abs=1e-4)
+    longest, real = max(len(p.ids) for p in pairs), model._hidden
+    model.batch_tokens = 4 * longest
+
+    def small(tokens, before, new):
+        if len(tokens) * max(map(len, tokens)) > longest:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(tokens, before, new)
+
+    monkeypatch.setattr(model, "_hidden", small)
+    assert scores(model, pairs) == pytest.approx(want, abs=1e-4)
+    assert model.halved >= 2
+    assert model.batch_tokens == 4 * longest // 2**model.halved
 
 
-def test_tokens_split_where_the_context_ends(model):
-    contexts = [f"{INSTRUCTION}\n\n{q}" for q in QUERIES]
-    for context, answer, pair in zip(
-        contexts, ANSWERS, model.pairs(contexts, ANSWERS), strict=True
-    ):
-        head, tail = (model.tokenizer.decode(ids, skip_special_tokens=True)
-                      for ids in (pair.ids[: pair.start], pair.ids[pair.start :]))  # fmt: skip
-        assert (head, tail) == (context, answer)
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_a_prompt_that_never_fits_is_a_user_error(model, monkeypatch, error):
+    def full(*_):
+        raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(model, "_hidden", full)
+    with pytest.raises(UserError, match="single prompt"):
+        scores(model, prompts(model)[:2])
 
 
-def test_a_token_across_the_border_counts_to_the_answer(model):
-    # " entities" is one token, half of it context
-    assert len(model.tokenizer.tokenize(" entities")) == 1
-    pair = model.pairs(["Extract all ent"], ["ities are present"])[0]
-    assert model.tokenizer.decode(pair.ids[pair.start :]) == " entities are present"
+def test_other_errors_are_not_taken_for_memory(model, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(model, "_hidden", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        scores(model, prompts(model)[:2])
 
 
-def test_an_answer_of_one_character_is_scored(model):
-    pair = model.pairs(["Extract all entities"], ["."])[0]
-    assert model.tokenizer.decode(pair.ids[pair.start :]) == "."
+def test_vocabulary_in_parts_is_the_whole(folder, model, monkeypatch):
+    pairs = prompts(model)
+    whole = scores(model, pairs)
+    # 500 entries or fewer in parts of 77, an answer of more than 100 tokens in parts of 7
+    assert max(len(p.ids) - p.start for p in pairs) > 100
+    monkeypatch.setattr(lm, "ENTRIES_AT_ONCE", 77)
+    monkeypatch.setattr(lm, "STATES_AT_ONCE", 7)
+    assert scores(model, pairs) == pytest.approx(whole, abs=1e-5)
 
 
-def test_an_empty_context_still_leaves_a_token_to_predict_from(folder, model):
-    pairs = model.pairs(["", ""], ["Alice Smith works", "Rebels attacked"])
-    assert all(p.start >= 1 for p in pairs)
-    want = tiny.log_likelihoods(folder, pairs)
-    assert scores(model, pairs, 100) == pytest.approx(want, abs=1e-4)
-
-
-def test_common_prefix_stops_before_the_last_context_token():
-    # equal up to token 3; the shortest context has 4 tokens, of which the last is kept out
-    assert _common_prefix([Pair([1, 2, 3, 4, 9], 4), Pair([1, 2, 3, 4, 8], 4)]) == 3
-    assert _common_prefix([Pair([1, 2, 3, 4, 9], 4), Pair([1, 2, 7, 4, 8], 4)]) == 2
-    assert _common_prefix([Pair([1, 2], 1), Pair([1, 3], 1)]) == 0
+def test_scaled_logits_are_refused(tmp_path):
+    folder = tiny.causal(tmp_path)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace("{", '{"logits_scaling": 8.0,', 1))
+    with pytest.raises(UserError, match="scales its logits"):
+        LanguageModel(folder, "float32")

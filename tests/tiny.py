@@ -23,7 +23,7 @@ from ruie import examples, parquet, prompt, schemas
 from ruie.examples import Annotation, Event, Example, Span
 
 ROOT = Path(ruie.__file__).resolve().parents[1]
-ARCHITECTURES = ("llama", "gemma3", "gpt_neox")
+ARCHITECTURES = ("llama", "gemma3", "gpt_neox", "gpt_neo")
 SENTENCES = [
     "The president of Peru visited Berlin on Monday with a delegation from Lima.",
     "Alice Smith works for Acme Corp in Paris and Bob lives in New York City.",
@@ -97,12 +97,19 @@ def _causal_tokenizer(bos: bool) -> Any:
 
 
 def causal(folder: Path, architecture: str = "llama") -> Path:
-    """A tiny causal language model. The tokenizers of Llama and Gemma write a start token, that
-    of GPT-NeoX writes none; Gemma's first layer sees 16 tokens back, its second all."""
+    """A tiny causal language model. The tokenizers of Llama and Gemma write a start token, those
+    of GPT-NeoX and GPT-Neo write none; of Gemma and GPT-Neo one layer sees 16 tokens back, one
+    all. GPT-Neo has learned positions, and no more of them than the longest prompt here."""
     import torch
-    from transformers import AutoModelForCausalLM, Gemma3TextConfig, GPTNeoXConfig, LlamaConfig
+    from transformers import (
+        AutoModelForCausalLM,
+        Gemma3TextConfig,
+        GPTNeoConfig,
+        GPTNeoXConfig,
+        LlamaConfig,
+    )
 
-    tokenizer = _causal_tokenizer(bos=architecture != "gpt_neox")
+    tokenizer = _causal_tokenizer(bos=architecture in ("llama", "gemma3"))
     common: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2,
         "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 4096,
@@ -117,6 +124,12 @@ def causal(folder: Path, architecture: str = "llama") -> Path:
             **common, num_key_value_heads=2, head_dim=8, sliding_window=16,
             layer_types=["sliding_attention", "full_attention"], query_pre_attn_scalar=8,
             final_logit_softcapping=3.0,
+        )  # fmt: skip
+    elif architecture == "gpt_neo":
+        config = GPTNeoConfig(
+            **{k: v for k, v in common.items() if not k.endswith(("_layers", "_heads"))},
+            num_layers=2, num_heads=4, window_size=16, attention_types=[[["global", "local"], 1]],
+            attention_dropout=0.0, embed_dropout=0.0, resid_dropout=0.0,
         )  # fmt: skip
     else:
         config = GPTNeoXConfig(**common, attention_dropout=0.0, hidden_dropout=0.0)
@@ -136,9 +149,9 @@ def log_likelihoods(folder: Path, pairs: list[Any]) -> list[float]:
     out = []
     for p in pairs:
         with torch.no_grad():
-            logits = model(torch.tensor([p.ids]), use_cache=False).logits[0]
+            logits = model(torch.tensor([list(p.ids)]), use_cache=False).logits[0]
         log_p = torch.log_softmax(logits, -1)  # row t predicts token t + 1
-        each = [log_p[t - 1, p.ids[t]].item() for t in range(p.start, len(p.ids))]
+        each = [log_p[t - 1, int(p.ids[t])].item() for t in range(p.start, len(p.ids))]
         out.append(sum(each) / len(each) if each else 0.0)
     return out
 

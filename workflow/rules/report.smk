@@ -148,7 +148,8 @@ rule explain_scores:
         pool=f"{RUN}/explain/pool.parquet",
         model=model(config["scoring"]["llm"]),
     output:
-        f"{RUN}/explain/scores.parquet",
+        scores=f"{RUN}/explain/scores.parquet",
+        plan=temp(f"{RUN}/explain/plan.parquet"),
     log:
         f"{RUN}/logs/explain_scores.log",
     threads: 16
@@ -157,16 +158,19 @@ rule explain_scores:
         runtime=lambda w, attempt: 240 * attempt,
         gpu=1,
         batch_tokens=config["scoring"]["batch_tokens"],
+        cache_mb=config["scoring"]["cache_mb"],
     params:
-        flags=flags(
-            version="score-1",
-            dtype=dtype(config["scoring"]["llm"]),
-            max_length=config["scoring"]["max_length"],
-        ),
+        plan=plan_flags(config["scoring"]["llm"]),
+        flags=score_flags(config["scoring"]["llm"]),
+        store=config["scoring"]["store"],
     shell:
-        "python -m ruie.score --candidates {input.candidates} --queries {input.queries}"
-        " --pool {input.pool} --model {input.model} {params.flags}"
-        " --batch-tokens {resources.batch_tokens} --out {output} > {log} 2>&1"
+        "(python -m ruie.plan --candidates {input.candidates} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model:q} {params.plan}"
+        " --batch-tokens {resources.batch_tokens} --out {output.plan} &&"
+        " python -m ruie.score --plan {output.plan} --queries {input.queries} --pool {input.pool}"
+        " --model {input.model:q} --store {params.store:q} {params.flags}"
+        " --batch-tokens {resources.batch_tokens} --cache-mb {resources.cache_mb}"
+        " --out {output.scores}) > {log} 2>&1"
 
 
 rule explain_rewards:

@@ -1,5 +1,28 @@
 # BM25 candidates of the training queries, and the language model's preference (section 3.2). What
 # the retriever waits for has priority over answers, which only the tables wait for.
+def prompt_flags(llm):
+    """What texts a language model scores."""
+    # tagging writes the Input field anew, in the published code without its quotation marks
+    tagged = config["scoring"]["keywords"]
+    return dict(
+        keywords=tagged,
+        quotes=config["prompt"]["quotes"] and not tagged,
+        chat=MODELS[llm].get("chat", False),
+    )
+
+
+def plan_flags(llm):
+    return flags(
+        version="plan-1",
+        max_length=config["scoring"]["max_length"],
+        **prompt_flags(llm),
+    )
+
+
+def score_flags(llm, **further):
+    return flags(version="score-2", dtype=dtype(llm), **prompt_flags(llm), **further)
+
+
 rule bm25_index:
     input:
         pool=f"{RUN}/{{part}}.parquet",
@@ -48,9 +71,40 @@ rule candidates:
         " {params.flags} --threads {threads} --out {output} > {log} 2>&1"
 
 
-rule score:
+rule plan:
     input:
         candidates=f"{RUN}/candidates.parquet",
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/training_pool.parquet",
+        model=lambda w: model(w.llm),
+        code=code("plan", "pieces", "prompt", "trie"),
+    output:
+        f"{RUN}/scores/{{llm}}/plan.parquet",
+    log:
+        f"{RUN}/logs/plan/{{llm}}.log",
+    benchmark:
+        f"{RUN}/logs/plan/{{llm}}.tsv"
+    priority: 50
+    resources:
+        mem_mb=lambda w, attempt: 32000 * attempt,
+        runtime=240,
+    params:
+        flags=lambda w: plan_flags(w.llm),
+        draw=flags(
+            sample=config["scoring"]["sample"],
+            seed=config["seed"],
+            other_datasets=config["scoring"]["other_datasets"],
+            batch_tokens=config["scoring"]["batch_tokens"],
+        ),
+    shell:
+        "python -m ruie.plan --candidates {input.candidates} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model:q} {params.flags} {params.draw}"
+        " --out {output} > {log} 2>&1"
+
+
+rule score:
+    input:
+        plan=f"{RUN}/scores/{{llm}}/plan.parquet",
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
         model=lambda w: model(w.llm),
@@ -60,32 +114,32 @@ rule score:
         f"{RUN}/logs/score/{{llm}}-{{shard}}.log",
     benchmark:
         f"{RUN}/logs/score/{{llm}}-{{shard}}.tsv"
+    wildcard_constraints:
+        shard=r"\d+",
     priority: 50
     threads: 16
     resources:
         mem_mb=lambda w, attempt: 32000 * attempt,
         runtime=lambda w, attempt: 1440 * attempt,
         gpu=1,
-        # a resource and no parameter: it changes the speed alone and is no reason to score again
+        # resources and no parameters: they change the speed alone and are no reason to score again
         batch_tokens=config["scoring"]["batch_tokens"],
+        cache_mb=config["scoring"]["cache_mb"],
     params:
-        flags=lambda w: flags(
-            version="score-1",
-            dtype=dtype(w.llm),
-            max_length=config["scoring"]["max_length"],
-            shard=w.shard,
-            shards=config["scoring"]["shards"],
+        store=config["scoring"]["store"],
+        flags=lambda w: score_flags(
+            w.llm, shard=w.shard, shards=config["scoring"]["shards"]
         ),
     shell:
-        "python -m ruie.score --candidates {input.candidates} --queries {input.queries}"
-        " --pool {input.pool} --model {input.model:q} {params.flags}"
-        " --batch-tokens {resources.batch_tokens}"
+        "python -m ruie.score --plan {input.plan} --queries {input.queries}"
+        " --pool {input.pool} --model {input.model:q} --store {params.store:q} {params.flags}"
+        " --batch-tokens {resources.batch_tokens} --cache-mb {resources.cache_mb}"
         " --out {output} > {log} 2>&1"
 
 
 rule gather:
     input:
-        candidates=f"{RUN}/candidates.parquet",
+        plan=f"{RUN}/scores/{{llm}}/plan.parquet",
         shards=[
             f"{RUN}/scores/{{llm}}/{shard}.parquet"
             for shard in range(config["scoring"]["shards"])
@@ -99,5 +153,5 @@ rule gather:
         mem_mb=16000,
         runtime=60,
     shell:
-        "python -m ruie.gather --candidates {input.candidates} --shards {input.shards}"
+        "python -m ruie.gather --plan {input.plan} --shards {input.shards}"
         " --out {output} > {log} 2>&1"

@@ -1,0 +1,271 @@
+"""Plan the scoring: which pairs are scored, in which order, and how much there is to compute.
+
+The pairs are sorted as their tokens are, so that those that begin alike (one task's instruction,
+one demonstration, one dataset's schema) stand together, and cut into windows of like work. A shard
+is a run of whole windows: how many shards there are changes no score. Only the tokenizer is needed.
+
+Of a candidate that does not fit into --max-length tokens the demonstration is left out whole, as
+inference would do; a query that does not fit even alone is skipped. Both are counted.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ruie import cli, encoders, examples, parquet, prompt, schemas, trie
+from ruie.examples import Example
+from ruie.pieces import Pieces
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+#: Batches that a window's work is worth: enough to fill them with what belongs together.
+WINDOW_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Form:
+    """How samples become the texts that are scored; plain, as section 3.2 has it, by default."""
+
+    keywords: bool = False
+    quotes: bool = False
+
+    def demonstration(self, example: Example) -> str:
+        return prompt.render(example, keywords=self.keywords, quotes=self.quotes)
+
+    def query(self, example: Example) -> str:
+        return prompt.query(example, keywords=self.keywords, quotes=self.quotes)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The token ids of all pieces, in lexicographic order: a piece's place says what it shares.
+
+    ``rank[i]``: place of text i among the distinct ones; ``length`` [distinct] in tokens;
+    ``common`` [distinct]: tokens that a piece shares with the one before it.
+    """
+
+    rank: Ints
+    length: Ints
+    common: Ints
+
+    @classmethod
+    def of(cls, ids: Sequence[Any], free: Sequence[int]) -> Texts:
+        """``free``: how many of a piece's tokens may be shared at all."""
+        keys = [(i.astype(">i4").tobytes(), f) for i, f in zip(ids, free, strict=True)]
+        distinct = sorted(set(keys))
+        place = {key: n for n, key in enumerate(distinct)}
+        at = dict(zip(keys, range(len(keys)), strict=True))
+        ordered = [at[key] for key in distinct]
+        common = [0] + [
+            min(trie.shared(ids[a], ids[b]), free[a], free[b])
+            for a, b in zip(ordered, ordered[1:], strict=False)
+        ]
+        return cls(
+            np.array([place[key] for key in keys], np.int64),
+            np.array([len(ids[i]) for i in ordered], np.int64),
+            np.array(common[: len(ordered)], np.int64),
+        )
+
+
+def sampled(query_ids: Sequence[str], m: int, seed: int) -> list[int]:
+    """Positions of ``m`` rows of each query (all, where it has no more), drawn without looking at
+    other queries: adding a dataset leaves the draws of the others alone."""
+    rows: dict[str, list[int]] = {}
+    for i, query in enumerate(query_ids):
+        rows.setdefault(query, []).append(i)
+    return sorted(
+        i for query, some in rows.items()
+        for i in (some if len(some) <= m else random.Random(f"{seed} {query}").sample(some, m))
+    )  # fmt: skip
+
+
+def lowest(values: Ints, low: Ints, high: Ints) -> Ints:
+    """The minimum of ``values[low + 1 : high + 1]`` for many ranges, none of them empty."""
+    tables = [values]
+    while 2 ** len(tables) <= len(values):
+        half, last = 2 ** (len(tables) - 1), tables[-1]
+        tables.append(np.minimum(last[:-half], last[half:]))
+    out = np.zeros(len(low), np.int64)
+    power = np.log2(high - low).astype(np.int64)
+    for p in np.unique(power):
+        at = power == p
+        out[at] = np.minimum(tables[p][low[at] + 1], tables[p][high[at] - 2**p + 1])
+    return out
+
+
+def order(task: Ints, demonstration: Ints, query: Ints, heads: Ints, demonstrations: Texts,
+          queries: Texts) -> tuple[Ints, Ints, Ints]:  # fmt: skip
+    """The pairs sorted as their tokens are; each one's tokens, and those of them that it does not
+    share with the one before it: its work.
+
+    ``task``, ``demonstration`` and ``query`` are places of each pair's pieces, a demonstration's
+    -1 where none is shown; ``heads`` are the instructions' lengths.
+    """
+    place = np.lexsort((query, demonstration, task))
+    t, d, q = task[place], demonstration[place], query[place]
+    shown = np.where(d >= 0, demonstrations.length[d] if len(demonstrations.length) else 0, 0)
+    tokens = heads[t] + shown + queries.length[q]
+    common = np.zeros(len(place), np.int64)
+    same_task = np.r_[False, t[1:] == t[:-1]]
+    same = same_task & np.r_[False, d[1:] == d[:-1]]
+    twins = same & np.r_[False, q[1:] == q[:-1]]
+    for at, held, texts, before in (
+        (same_task & ~same, d, demonstrations, heads[t]),
+        (same & ~twins, q, queries, heads[t] + shown),
+    ):
+        rows = np.flatnonzero(at)
+        low, high = held[rows - 1], held[rows]
+        alike = np.zeros(len(rows), np.int64)
+        inside = low >= 0  # nothing is shared with a prompt that shows no demonstration
+        alike[inside] = lowest(texts.common, low[inside], high[inside])
+        common[rows] = before[rows] + alike
+    common[twins] = tokens[twins]  # the same prompt and answer: scored once
+    return place, tokens, tokens - common
+
+
+def windows(work: Ints, group: Ints, size: int) -> Ints:
+    """A window's number for each pair, of about ``size`` tokens of work. ``group`` numbers what is
+    kept together (a demonstration's pairs) unless it is itself larger."""
+    done = np.cumsum(work)
+    first = np.r_[True, group[1:] != group[:-1]]
+    begin = np.maximum.accumulate(np.where(first, done - work, 0))
+    number = np.cumsum(first) - 1
+    total = np.bincount(number, work) if len(work) else np.zeros(0)
+    mark = np.where(total[number] > size, done, begin) // size
+    return np.cumsum(np.r_[False, mark[1:] != mark[:-1]])
+
+
+def run(candidates: pa.Table, queries: list[Example], pool: list[Example], pieces: Pieces,
+        form: Form, max_length: int, batch_tokens: int, sample: int | None = None, seed: int = 0,
+        other_datasets: float | None = None) -> pa.Table:  # fmt: skip
+    """The PLAN of the candidates. ``UserError`` where a candidate's id is unknown or no pair is
+    left to score."""
+    row = np.arange(candidates.num_rows)
+    if sample:
+        row = np.array(sampled(candidates["query_id"].to_pylist(), sample, seed), np.int64)
+    some = candidates.take(pa.array(row))
+    q = _places(some["query_id"], queries, "query")
+    d = _places(some["demonstration_id"], pool, "demonstration")
+    tasks = sorted({e.task for e in queries})
+    heads = np.array([len(pieces.instruction(prompt.INSTRUCTIONS[t])) for t in tasks], np.int64)
+    shown, asked = _used(d, pool), _used(q, queries)
+    cli.log.info("tokenising %d demonstrations and %d queries", len(shown), len(asked))
+    ids = pieces.demonstrations([form.demonstration(e) for e in shown])
+    demonstrations = Texts.of(ids, [len(i) for i in ids])
+    answered = pieces.queries([form.query(e) for e in asked], [prompt.answer(e) for e in asked])
+    texts = Texts.of([p.ids for p in answered], [max(0, p.start - 1) for p in answered])
+    task = np.array([tasks.index(e.task) for e in asked], np.int64)
+    q, d = np.searchsorted(np.unique(q), q), np.searchsorted(np.unique(d), d)
+
+    bare = heads[task] + texts.length[texts.rank]
+    whole = bare[q] + demonstrations.length[demonstrations.rank][d]
+    long = whole > max_length
+    skipped = bare[q] > max_length
+    kept = np.flatnonzero(~skipped)
+    if not len(kept):
+        raise cli.UserError("no pair is left to score; raise --max-length or mend the candidates")
+    place, tokens, work = order(
+        task[q[kept]], np.where(long, -1, demonstrations.rank[d])[kept], texts.rank[q[kept]],
+        heads, demonstrations, texts,
+    )  # fmt: skip
+    at = kept[place]
+    group = np.where(long, -1, demonstrations.rank[d])[at]
+    window = windows(work, group, WINDOW_BATCHES * batch_tokens)
+    _report(len(row), tokens, work, long & ~skipped, skipped, q, asked)
+    added = np.zeros(len(at))
+    if other_datasets is not None:
+        own, others = (np.array([e.dataset for e in side]) for side in (asked, shown))
+        added[own[q[at]] != others[d[at]]] = other_datasets
+    return pa.table({
+        "query_id": some["query_id"].take(at),
+        "demonstration_id": some["demonstration_id"].take(at),
+        "row": row[at], "window": window, "shown": ~long[at], "tokens": tokens, "work": work,
+        "added": added,
+    }).cast(schemas.PLAN)  # fmt: skip
+
+
+def _places(ids: pa.ChunkedArray, known: list[Example], what: str) -> Ints:
+    found = pc.index_in(ids, value_set=pa.array([e.id for e in known], pa.string()))
+    if found.null_count:
+        odd = ids.filter(pc.is_null(found))[0].as_py()
+        raise cli.UserError(f"{what} {odd!r} of the candidates is not in its table of examples; "
+                            "run the retrieval again")  # fmt: skip
+    places: Ints = found.combine_chunks().to_numpy().astype(np.int64)
+    return places
+
+
+def _used(places: Ints, known: list[Example]) -> list[Example]:
+    return [known[i] for i in np.unique(places)]
+
+
+def _report(pairs: int, tokens: Ints, work: Ints, long: Bools, skipped: Bools,
+            q: Ints, asked: list[Example]) -> None:  # fmt: skip
+    share = 100 - 100 * work.sum() / tokens.sum()
+    cli.log.info(
+        "%d pairs: %d prompts to score, %d tokens, of which %d to compute (%.1f %% are shared)",
+        pairs, np.count_nonzero(work), tokens.sum(), work.sum(), share,
+    )  # fmt: skip
+    if long.any():
+        cli.log.info("%d pairs are over the limit: scored without their demonstration", long.sum())
+    if skipped.any():
+        which = [asked[i] for i in np.unique(q[skipped])]
+        cli.log.warning(
+            "%d pairs of %d queries are skipped: over the limit without any demonstration; first "
+            "%s (%s)", skipped.sum(), len(which), which[0].id, which[0].source,
+        )  # fmt: skip
+
+
+def add_form_arguments(p: Any) -> None:
+    p.add_argument("--keywords", action="store_true", help="score keyword-tagged inputs")
+    p.add_argument("--quotes", action="store_true", help='write Input: "..."')
+    p.add_argument("--chat", action="store_true", help="in the tokenizer's chat template")
+
+
+def parser() -> cli.Parser:
+    p = cli.parser(__doc__)
+    p.add_argument("--candidates", required=True, type=Path, help="CANDIDATES table")
+    p.add_argument("--queries", required=True, type=Path, help="EXAMPLES table")
+    p.add_argument("--pool", required=True, type=Path, help="EXAMPLES table")
+    p.add_argument("--model", required=True, help="folder of the scoring LLM (tokenizer)")
+    add_form_arguments(p)
+    p.add_argument("--max-length", type=cli.positive, default=1792, help="tokens (%(default)s)")
+    p.add_argument(
+        "--batch-tokens", type=cli.positive, default=16384,
+        help=f"budget of a batch; a window's work is that of {WINDOW_BATCHES} (%(default)s)",
+    )  # fmt: skip
+    p.add_argument("--sample", type=cli.positive, help="candidates of a query, drawn (all)")
+    p.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
+    p.add_argument(
+        "--other-datasets", type=float, help="added to the scores of pairs of two datasets"
+    )
+    p.add_argument("--out", required=True, type=Path, help="PLAN table to write")
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parser().parse_args(argv)
+    candidates = parquet.read(args.candidates, schemas.CANDIDATES)
+    queries, pool = examples.read(args.queries), examples.read(args.pool)
+
+    from transformers import AutoTokenizer
+
+    tokenizer = encoders.from_pretrained(AutoTokenizer, args.model)
+    table = run(
+        candidates, queries, pool, Pieces(tokenizer, args.model, args.chat),
+        Form(args.keywords, args.quotes), args.max_length, args.batch_tokens, args.sample,
+        args.seed, args.other_datasets,
+    )  # fmt: skip
+    parquet.write(table, schemas.PLAN, args.out)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,202 @@
+"""The plan of a scoring run against a count of its tokens one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ruie import examples, parquet, plan, prompt, schemas, trie
+from ruie.cli import UserError
+from ruie.pieces import Pieces
+
+LONG = "Rebels attacked the harbour near Aden. " * 20
+WORDS = ["Alice", "Berlin", "Oil", "Alice Smith works", "Bob", "Paris on Monday", "Alice"]
+POOL = [
+    tiny.sample(f"p{i}", w, dataset="toy" if i % 2 else "other",
+                schema=("person",) if i % 3 else ("person", "location"))
+    for i, w in enumerate([*WORDS, LONG])
+]  # fmt: skip
+QUERIES = [
+    tiny.sample(f"q{i}", f"{w} rose.", ("person", w.split()[0]), task="RE" if i % 3 == 2 else "NER")
+    for i, w in enumerate(WORDS)
+]
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    return Pieces(tiny._causal_tokenizer(bos=True), "toy")
+
+
+def candidates(pairs):
+    return pa.Table.from_pylist(
+        [{"query_id": q, "demonstration_id": d, "rank": i, "score": 0.0}
+         for i, (q, d) in enumerate(pairs)],
+        schema=schemas.CANDIDATES,
+    )  # fmt: skip
+
+
+EVERY = [(q.id, d.id) for q in QUERIES for d in POOL]
+
+
+def planned(pieces, pairs=EVERY, max_length=4000, batch_tokens=16, **more):
+    table = plan.run(candidates(pairs), QUERIES, POOL, pieces, plan.Form(), max_length,
+                     batch_tokens, **more)  # fmt: skip
+    assert table.schema == schemas.PLAN
+    return table.to_pylist()
+
+
+def whole(pieces, row):
+    query = next(q for q in QUERIES if q.id == row["query_id"])
+    shown = [prompt.render(d) for d in POOL if d.id == row["demonstration_id"] and row["shown"]]
+    context = prompt.build(prompt.INSTRUCTIONS[query.task], shown, prompt.query(query))
+    return pieces.whole(context, prompt.answer(query))
+
+
+def test_order_tokens_and_work_are_those_of_the_texts(pieces):
+    rows = planned(pieces)
+    assert sorted(r["row"] for r in rows) == list(range(len(EVERY)))
+    assert all(EVERY[r["row"]] == (r["query_id"], r["demonstration_id"]) for r in rows)
+    pairs = [whole(pieces, r) for r in rows]
+    assert [r["tokens"] for r in rows] == [len(p.ids) for p in pairs]
+    before = None
+    for row, pair in zip(rows, pairs, strict=True):
+        if before is None:
+            shared = 0
+        elif (pair.ids.tolist(), pair.start) == (before[1].ids.tolist(), before[1].start):
+            shared = len(pair.ids)
+        else:
+            shared = trie.shared(before[1].ids, pair.ids)
+            # two tasks are planned as if they shared nothing; the token before an answer is each
+            # pair's own
+            task = [next(q.task for q in QUERIES if q.id == r["query_id"])
+                    for r in (before[0], row)]  # fmt: skip
+            shared = min(shared, pair.start - 1, before[1].start - 1) if task[0] == task[1] else 0
+        assert row["work"] == len(pair.ids) - shared
+        before = row, pair
+    # within a task, sorted as the tokens are: nobody shares more with an earlier pair
+    assert sum(r["work"] for r in rows) < sum(r["tokens"] for r in rows) / 3
+
+
+def test_the_same_prompt_is_scored_once(pieces):
+    # p0 and p6 are the same text with schemas of the same length; q0 and q6 are the same text
+    rows = [r for r in planned(pieces) if r["query_id"] in ("q0", "q6")]
+    free = [r for r in rows if not r["work"]]
+    assert free
+    assert {(r["query_id"], r["demonstration_id"]) for r in free} <= {
+        (q, d) for q in ("q0", "q6") for d in (p.id for p in POOL)
+    }
+    windows = {}
+    for r in planned(pieces):
+        ids = tuple(whole(pieces, r).ids)
+        assert windows.setdefault(ids, r["window"]) == r["window"]  # where its twin is
+
+
+def test_windows_are_of_like_work_and_keep_a_demonstration_together(pieces):
+    rows = planned(pieces, batch_tokens=40)  # 640 tokens of work
+    size = 40 * plan.WINDOW_BATCHES
+    work: dict[int, int] = {}
+    for r in rows:
+        work[r["window"]] = work.get(r["window"], 0) + r["work"]
+    assert [r["window"] for r in rows] == sorted(r["window"] for r in rows)
+    assert len(work) == rows[-1]["window"] + 1 > 2
+    of: dict[tuple[str, str], set[int]] = {}
+    for r in rows:
+        task = next(q.task for q in QUERIES if q.id == r["query_id"])
+        of.setdefault((task, r["demonstration_id"]), set()).add(r["window"])
+    assert {len(windows) for windows in of.values()} == {1}
+    largest = max(sum(r["work"] for r in rows if r["demonstration_id"] == p.id) for p in POOL)
+    assert all(w < size + largest for w in work.values())
+
+
+def test_a_large_group_is_cut(pieces):
+    rows = planned(pieces, batch_tokens=1)  # 16 tokens of work
+    assert len({r["window"] for r in rows if r["demonstration_id"] == "p1"}) > 1
+
+
+def test_a_demonstration_over_the_limit_is_left_out(pieces, caplog):
+    caplog.set_level("INFO")
+    limit = max(r["tokens"] for r in planned(pieces) if r["demonstration_id"] != "p7")
+    rows = planned(pieces, max_length=limit)  # inclusive
+    assert {r["demonstration_id"] for r in rows if not r["shown"]} == {"p7"}
+    assert "7 pairs are over the limit: scored without their demonstration" in caplog.text
+    assert all(r["tokens"] == len(whole(pieces, r).ids) for r in rows)
+    fewer = planned(pieces, max_length=limit - 1)
+    assert sum(not r["shown"] for r in fewer) > 7
+
+
+def test_a_query_over_the_limit_is_skipped_and_named(pieces, caplog):
+    bare = {q.id: len(whole(pieces, {"query_id": q.id, "demonstration_id": "", "shown": False}).ids)
+            for q in QUERIES}  # fmt: skip
+    limit = sorted(bare.values())[3]
+    rows = planned(pieces, max_length=limit)
+    kept = {q for q, n in bare.items() if n <= limit}
+    assert {r["query_id"] for r in rows} == kept
+    gone = len(QUERIES) - len(kept)
+    assert f"{8 * gone} pairs of {gone} queries are skipped" in caplog.text
+    first = next(q for q in QUERIES if q.id not in kept)
+    assert f"first {first.id} (toy.json#{first.id})" in caplog.text
+    with pytest.raises(UserError, match="no pair is left to score; raise --max-length"):
+        planned(pieces, max_length=3)
+
+
+def test_no_candidates(pieces):
+    with pytest.raises(UserError, match="no pair is left"):
+        planned(pieces, [])
+
+
+@pytest.mark.parametrize("pair", [("q9", "p0"), ("q0", "p9")])
+def test_an_unknown_id_is_named(pieces, pair):
+    with pytest.raises(UserError, match=r"'[qp]9' of the candidates is not in its table"):
+        planned(pieces, [*EVERY, pair])
+
+
+def test_other_datasets_are_marked(pieces):
+    rows = planned(pieces, other_datasets=-100.0)
+    dataset = {d.id: d.dataset for d in POOL}
+    assert {(dataset[r["demonstration_id"]], r["added"]) for r in rows} == {
+        ("toy", 0.0), ("other", -100.0),
+    }  # fmt: skip
+    assert {r["added"] for r in planned(pieces)} == {0.0}
+
+
+def test_a_sample_is_seeded_and_each_query_s_own(pieces):
+    def drawn(pairs, seed=3):
+        return {(r["query_id"], r["demonstration_id"])
+                for r in planned(pieces, pairs, sample=3, seed=seed)}  # fmt: skip
+
+    some = drawn(EVERY)
+    assert {q: sum(a == q for a, _ in some) for q in {q for q, _ in EVERY}} == dict.fromkeys(
+        (q.id for q in QUERIES), 3
+    )
+    assert some == drawn(EVERY) != drawn(EVERY, seed=4)
+    # without one query the draws of the others are the same
+    assert drawn([p for p in EVERY if p[0] != "q0"]) == {p for p in some if p[0] != "q0"}
+    assert len(planned(pieces, EVERY[:2], sample=3)) == 2  # no more than there are
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=40), st.data())
+def test_lowest_is_the_minimum_of_each_range(values, data):
+    at = st.integers(0, len(values) - 1)
+    ranges = data.draw(st.lists(st.tuples(at, at).filter(lambda r: r[0] < r[1]), min_size=1))
+    low, high = (np.array(side) for side in zip(*ranges, strict=True))
+    assert plan.lowest(np.array(values), low, high).tolist() == [
+        min(values[a + 1 : b + 1]) for a, b in ranges
+    ]
+
+
+def test_command(tmp_path, pieces):
+    folder = tiny.causal(tmp_path / "llama")
+    parquet.write(candidates(EVERY), schemas.CANDIDATES, tmp_path / "c.parquet")
+    for name, members in (("q", QUERIES), ("p", POOL)):
+        tiny.write_examples(members, tmp_path / f"{name}.parquet")
+    plan.main([
+        "--candidates", str(tmp_path / "c.parquet"), "--queries", str(tmp_path / "q.parquet"),
+        "--pool", str(tmp_path / "p.parquet"), "--model", str(folder), "--sample", "2",
+        "--out", str(tmp_path / "plan.parquet"),
+    ])  # fmt: skip
+    assert parquet.read(tmp_path / "plan.parquet", schemas.PLAN).num_rows == 2 * len(QUERIES)
+    assert len(examples.read(tmp_path / "q.parquet")) == len(QUERIES)
