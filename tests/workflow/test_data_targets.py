@@ -96,5 +96,7 @@ def test_what_a_format_reads_beside_its_files_is_an_input(tmp_path: Path) -> Non
     # whatever takes a model: training, scoring, the encoder of `dense`, and the answers
     named = [line for line in lines if "-m ruie." in line and "a model" in line]
     stages = {line.split("-m ruie.")[1].split()[0] for line in named}
-    assert stages == {"score", "train_reward", "train_retriever", "encode", "retrieve", "infer"}
+    assert stages == {
+        "plan", "score", "train_reward", "train_retriever", "encode", "retrieve", "infer",
+    }  # fmt: skip
     assert all("--model 'a model'" in line for line in named)
