@@ -1,9 +1,11 @@
-# make demo | test | check | clean-env; see README.md
+# make demo | test | check | bench-score | clean-env; see README.md
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 VENV ?= .venv
 # vLLM's CUDA build where an NVIDIA driver answers, its CPU build elsewhere; set it to choose
 ACCELERATOR ?= $(shell nvidia-smi -L > /dev/null 2>&1 && echo cuda || echo cpu)
+# what workflow/datasets/ie_sample.yaml names, for bench-score
+DATA ?= data/ie
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 DONE := $(VENV)/.installed-$(ACCELERATOR)
@@ -12,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # import, which must be kept even where the machine says otherwise, or every job compiles it again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env demo test check clean-env
+.PHONY: env demo test check bench-score clean-env
 
 env: $(DONE)
 
@@ -38,6 +40,11 @@ check: env
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile workflow
 	mypy
+
+bench-score: env
+	snakemake results/bench/candidates.parquet models/gemma-3-270m --cores $(CORES) \
+	  --configfile workflow/demo.yaml workflow/studies/bench.yaml --config 'datasets={root: $(DATA)}'
+	python benchmarks/score.py --run results/bench --model models/gemma-3-270m
 
 clean-env:
 	rm -rf $(VENV)

@@ -12,11 +12,7 @@ def prompt_flags(llm):
 
 
 def plan_flags(llm):
-    return flags(
-        version="plan-1",
-        max_length=config["scoring"]["max_length"],
-        **prompt_flags(llm),
-    )
+    return flags(max_length=config["scoring"]["max_length"], **prompt_flags(llm))
 
 
 def score_flags(llm, **further):
@@ -88,18 +84,19 @@ rule plan:
     resources:
         mem_mb=lambda w, attempt: 32000 * attempt,
         runtime=240,
+        # as in `score`: no reason to plan again
+        batch_tokens=config["scoring"]["batch_tokens"],
     params:
         flags=lambda w: plan_flags(w.llm),
         draw=flags(
             sample=config["scoring"]["sample"],
             seed=config["seed"],
             other_datasets=config["scoring"]["other_datasets"],
-            batch_tokens=config["scoring"]["batch_tokens"],
         ),
     shell:
         "python -m ruie.plan --candidates {input.candidates} --queries {input.queries}"
         " --pool {input.pool} --model {input.model:q} {params.flags} {params.draw}"
-        " --out {output} > {log} 2>&1"
+        " --batch-tokens {resources.batch_tokens} --out {output} > {log} 2>&1"
 
 
 rule score:
