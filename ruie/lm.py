@@ -25,7 +25,7 @@ STATES_AT_ONCE, ENTRIES_AT_ONCE = 1024, 8192
 #: The tokens of prefixes that a batch reads, over those of the budget.
 READ_FACTOR = 16
 #: A batch ends before a row that much shorter than its longest, once it is a quarter full.
-LEAST_FILLED = 0.9
+LEAST_FILLED = 0.95
 
 
 class LanguageModel:

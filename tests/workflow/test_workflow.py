@@ -223,7 +223,8 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
         r"^Shell command: (?:python|accelerate launch) .*?-m ruie\.(\w+) (.*?) > ", printed, re.M
     )
     assert {stage for stage, _ in commands} == {
-        "models", "normalize", "sample", "bm25", "retrieve", "score", "gather", "train_reward",
+        "models", "normalize", "sample", "bm25", "retrieve", "plan", "score", "gather",
+        "train_reward",
         "score_reward", "train_retriever", "encode", "infer", "evaluate", "tables", "compare",
         "errors", "provenance",
         "report",
