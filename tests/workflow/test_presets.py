@@ -57,6 +57,23 @@ def test_prompts_are_quoted_in_every_request(official, demo) -> None:
     assert {tuple(c.stop) for c in official["infer"]} == {("\\n\\n",)}
 
 
+def test_scoring_takes_a_sample_of_tagged_text(official, demo) -> None:
+    (under,), (plain,) = official["plan"], demo["plan"]
+    assert (under.sample, under.other_datasets, under.max_length) == (32, -100, 1024)
+    assert (plain.sample, plain.other_datasets, plain.max_length) == (None, None, 1792)
+    # plan and score read the same texts; there are no quotes round tagged ones
+    assert {(c.keywords, c.quotes) for c in [under, *official["score"]]} == {(True, False)}
+    assert {(c.keywords, c.quotes) for c in [plain, *demo["score"]]} == {(False, False)}
+
+
+def test_quotes_alone_are_in_scoring_and_inference(tmp_path: Path) -> None:
+    (tmp_path / "quotes.yaml").write_text("prompt: {quotes: true}\n")
+    words = ["--configfile", "workflow/demo.yaml", str(tmp_path / "quotes.yaml")]
+    found = commands(snakemake(*words))
+    for stage in ("plan", "score", "infer"):
+        assert {c.quotes for c in found[stage]} == {True}
+
+
 def test_trainings_have_the_groups_and_batches_of_the_scripts(official, demo) -> None:
     (reward,), (retriever,) = official["train_reward"], official["train_retriever"]
     for c in (reward, retriever):
