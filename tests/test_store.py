@@ -120,9 +120,11 @@ def test_the_fingerprint_changes_with_dtype_version_names_and_new_files(
     one, two = folder / "model-1.safetensors", folder / "model-2.safetensors"
     one.rename(folder / "x"), two.rename(one), (folder / "x").rename(two)
     seen.append(store.fingerprint(folder, "float32"))
+    two.rename(folder / "model-3.safetensors")  # the same contents in the same order
+    seen.append(store.fingerprint(folder, "float32"))
     monkeypatch.setattr(store, "VERSION", store.VERSION + 1)
     seen.append(store.fingerprint(folder, "float32"))
-    assert len(set(seen)) == 5
+    assert len(set(seen)) == 6
     assert all(len(f) == 32 and int(f, 16) >= 0 for f in seen)
 
 
