@@ -98,7 +98,11 @@ class LanguageModel:
             min(trie.shared(pairs[a].ids, pairs[b].ids), free[n], free[n + 1])
             for n, (a, b) in enumerate(zip(order, order[1:], strict=False))
         ]
-        todo = [wanted is None or bool(wanted[i]) for i in order]
+        asked = [wanted is None or bool(wanted[i]) for i in range(len(pairs))]
+        unanswered = [i for i, p in enumerate(pairs) if asked[i] and p.start >= len(p.ids)]
+        if unanswered:
+            yield unanswered, [0.0] * len(unanswered)
+        todo = [asked[i] and pairs[i].start < len(pairs[i].ids) for i in order]
         with torch.inference_mode():
             yield from _one_behind(self._parts([pairs[i] for i in order], common, todo), order)
 
@@ -287,7 +291,7 @@ class LanguageModel:
         for n in range(0, len(row), STATES_AT_ONCE):
             part = slice(n, n + STATES_AT_ONCE)
             sums.index_add_(0, at[part], self._log_p(states[part], target[part]))
-        return sums / torch.from_numpy(np.maximum(counts, 1)).to(self.device)
+        return sums / torch.from_numpy(counts).to(self.device)
 
     def _log_p(self, states: Any, targets: Any) -> Any:
         """log p of ``targets`` [n] after the hidden ``states`` [n, width], in float64 [n].

@@ -46,7 +46,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Texts:
+class Ranked:
     """The token ids of all pieces, in lexicographic order: a piece's place says what it shares.
 
     ``rank[i]``: place of text i among the distinct ones; ``length`` [distinct] in tokens;
@@ -58,7 +58,7 @@ class Texts:
     common: Ints
 
     @classmethod
-    def of(cls, ids: Sequence[Any], free: Sequence[int]) -> Texts:
+    def of(cls, ids: Sequence[Any], free: Sequence[int]) -> Ranked:
         """``free``: how many of a piece's tokens may be shared at all."""
         keys = [(i.astype(">i4").tobytes(), f) for i, f in zip(ids, free, strict=True)]
         distinct = sorted(set(keys))
@@ -102,8 +102,8 @@ def lowest(values: Ints, low: Ints, high: Ints) -> Ints:
     return out
 
 
-def order(task: Ints, demonstration: Ints, query: Ints, heads: Ints, demonstrations: Texts,
-          queries: Texts) -> tuple[Ints, Ints, Ints]:  # fmt: skip
+def order(task: Ints, demonstration: Ints, query: Ints, heads: Ints, demonstrations: Ranked,
+          queries: Ranked) -> tuple[Ints, Ints, Ints]:  # fmt: skip
     """The pairs sorted as their tokens are; each one's tokens, and those of them that it does not
     share with the one before it: its work.
 
@@ -160,9 +160,9 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
     shown, asked = _used(d, pool), _used(q, queries)
     cli.log.info("tokenising %d demonstrations and %d queries", len(shown), len(asked))
     ids = pieces.demonstrations([form.demonstration(e) for e in shown])
-    demonstrations = Texts.of(ids, [len(i) for i in ids])
+    demonstrations = Ranked.of(ids, [len(i) for i in ids])
     answered = pieces.queries([form.query(e) for e in asked], [prompt.answer(e) for e in asked])
-    texts = Texts.of([p.ids for p in answered], [max(0, p.start - 1) for p in answered])
+    texts = Ranked.of([p.ids for p in answered], [max(0, p.start - 1) for p in answered])
     task = np.array([tasks.index(e.task) for e in asked], np.int64)
     q, d = np.searchsorted(np.unique(q), q), np.searchsorted(np.unique(d), d)
 

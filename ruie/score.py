@@ -167,8 +167,9 @@ class Run:
         self.held.merge()
 
     def _keep(self, rows: list[int], pairs: list[Pair], means: list[float]) -> int:
+        self.failed += [row for row, mean in zip(rows, means, strict=True)
+                        if not math.isfinite(mean)]  # fmt: skip
         good = [i for i, mean in enumerate(means) if math.isfinite(mean)]
-        self.failed += [rows[i] for i in range(len(rows)) if i not in set(good)]
         some = (
             [self.keys[rows[i]] for i in good],
             [means[i] for i in good],
@@ -223,7 +224,7 @@ def check(run: Run, model: Model, missing: list[int], dtype: str) -> float:
 def forecast(run: Run, missing: list[int], seconds: float) -> None:
     work = int(run.work[missing].sum())
     cli.log.info("%d pairs, %d of them in the store; to score: %d prompts, %d tokens, about %s",
-                 len(run.keys), len(run.keys) - sum(k not in run.found for k in run.keys),
+                 len(run.keys), sum(key in run.found for key in run.keys),
                  len(missing), work, cli.duration(work * seconds))  # fmt: skip
 
 

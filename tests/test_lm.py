@@ -99,6 +99,15 @@ def test_identical_pairs_and_none(folder, model):
     assert scores(model, []) == []
 
 
+def test_prompts_without_an_answer_score_0_beside_others(folder, model):
+    pair = prompts(model)[1]
+    none = [Pair(pair.ids[:n], n) for n in (pair.start, pair.start, pair.start - 3, 1)]
+    pairs = [*none, pair]
+    want = tiny.log_likelihoods(folder, pairs)
+    assert want[:4] == [0, 0, 0, 0]
+    assert scores(model, pairs) == pytest.approx(want, abs=1e-4)
+
+
 def test_what_is_not_wanted_changes_no_bit_of_the_rest(model):
     model.batch_tokens, model._cache_tokens = 400, 900
     pairs = prompts(model)

@@ -64,15 +64,19 @@ def test_the_split_is_where_the_context_ends(pieces):
 
 
 def test_a_token_across_the_border_counts_to_the_answer():
-    pieces = Pieces(tiny._causal_tokenizer(bos=False), "toy")
-    # "ities" goes on where the context breaks off in the middle of a token
-    assert len(pieces.tokenizer.tokenize(" entities")) == 1
-    found = pieces.tokenizer("x entities", return_offsets_mapping=True)["offset_mapping"]
-    pair = pieces.queries(["Task: x ent"], [""])[0]
-    assert pair.start == len(pair.ids)  # no answer: nothing to score
-    assert found[-1] == (1, 10)
-    pair = pieces.whole("x ent", "")
-    assert pair.start == len(pair.ids)
+    # a template that ends with the prompt: nothing parts it from an answer that goes on in its word
+    tokenizer = tiny._causal_tokenizer(bos=False)
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    pieces = Pieces(tokenizer, "toy", chat=True)
+    assert len(tokenizer.tokenize(" entities")) == 1
+    for pair in (pieces.whole("Task: all ent", "ities are"),
+                 *pieces.queries(["Task: all ent"], ["ities are"])):  # fmt: skip
+        assert tokenizer.decode(pair.ids[pair.start :]) == " entities are"
+
+
+def test_no_answer_has_no_token(pieces):
+    for pair in (pieces.whole("Task: x", ""), *pieces.queries(["Task: x"], [""])):
+        assert pair.start == len(pair.ids)
 
 
 def test_a_start_token_is_written_once():

@@ -6,67 +6,22 @@ import itertools
 import json
 import logging
 import math
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import ABOUT, OTHER, PRINT, batch, make, rows, segments
 
-from ruie import parquet, schemas, store
+from ruie import schemas, store
 from ruie.cli import UserError
 from ruie.store import Store, digest, key
-
-PRINT, OTHER = "0" * 31 + "1", "0" * 31 + "2"
-ABOUT = {"model": "toy", "dtype": "float32"}
-
-
-def batch(n: int) -> tuple[list[bytes], list[float], list[int]]:
-    """Five rows whose scores follow from their keys, so that a wrong one shows."""
-    keys = [digest(f"{n} {i}") for i in range(5)]
-    return keys, [-k[0] / 7 for k in keys], [k[1] for k in keys]
-
-
-def rows(*numbers: int) -> dict[bytes, tuple[float, int]]:
-    """What ``find`` gives of such batches."""
-    return {k: (s, t) for n in numbers for k, s, t in zip(*batch(n), strict=True)}
-
-
-def make(root: Path, *numbers: int) -> Store:
-    """A store with a segment for each batch."""
-    held = Store(root, PRINT, ABOUT)
-    for n in numbers:
-        held.add(*batch(n))
-    return held
-
-
-def segments(held: Store) -> list[Path]:
-    return sorted(held.folder.glob("*.parquet"))
-
-
-def child(code: str, *words: Any) -> subprocess.Popen[str]:
-    """A process with a store ``held`` at the root that is its first word; ``batch`` is ours."""
-    head = (
-        "import os, pathlib, signal, sys\nimport test_store\nfrom test_store import batch, make\n"
-    )
-    head += "held = make(pathlib.Path(sys.argv[1]))\n"
-    path = os.pathsep.join([str(tiny.ROOT), str(Path(__file__).parent)])
-    return subprocess.Popen(
-        [sys.executable, "-c", head + code, *map(str, words)],
-        stdout=subprocess.PIPE, text=True, env=tiny.environment() | {"PYTHONPATH": path},
-    )  # fmt: skip
-
 
 # what a score is stored under
 
@@ -372,143 +327,3 @@ def test_a_listed_segment_that_is_not_there_does_not_keep_find_waiting(tmp_path:
     (held.folder / "ghost.parquet").symlink_to("gone")
     assert held.find(batch(1)[0]) == rows(1)
     assert not held.faulty
-
-
-# merging
-
-
-def test_merge_leaves_one_segment_of_its_own_and_those_of_others(tmp_path: Path) -> None:
-    held, other = make(tmp_path, 1, 2), make(tmp_path, 3)
-    theirs = other._mine
-    held.merge()
-    assert len(segments(held)) == 2
-    held.add(*batch(4))
-    held.merge()
-    (merged,) = set(segments(held)) - set(theirs)
-    assert len(parquet.read(merged, schemas.STORE)) == 15
-    held.merge()  # nothing to do
-    assert set(segments(held)) == {merged, *theirs}
-    assert held.find([k for n in range(6) for k in batch(n)[0]]) == rows(1, 2, 3, 4)
-
-
-def test_merge_leaves_out_what_is_damaged_or_gone(tmp_path: Path) -> None:
-    held = make(tmp_path, 1, 2, 3, 4)
-    torn, gone = held._mine[:2]
-    torn.write_bytes(torn.read_bytes()[:-1])
-    gone.unlink()
-    held.merge()
-    assert torn in segments(held)
-    assert len(segments(held)) == 2
-    assert held.find([k for n in range(6) for k in batch(n)[0]]) == rows(3, 4)
-
-
-def test_merge_that_cannot_write_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = make(tmp_path, 1, 2)
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(parquet.pq, "write_table", full)
-    with pytest.raises(OSError, match="No space"):
-        held.merge()
-    monkeypatch.undo()
-    assert held.find(batch(1)[0] + batch(2)[0]) == rows(1, 2)
-    held.merge()  # there is room again
-    assert len(segments(held)) == 1
-
-
-@pytest.mark.parametrize(
-    ("step", "call", "left"),
-    [
-        ("replace", 1, 3),  # before the merged one is in its place
-        ("unlink", 1, 4),  # just after: the call that clears the .part
-        ("unlink", 2, 4),  # before the first part goes
-        ("unlink", 4, 2),  # before the last part goes
-    ],
-)
-def test_merge_killed_in_the_middle(tmp_path: Path, step: str, call: int, left: int) -> None:
-    code = """
-for n in (1, 2, 3):
-    held.add(*batch(n))
-name = sys.argv[2]
-owner = {"replace": os, "unlink": pathlib.Path}[name]
-real, calls = getattr(owner, name), []
-def killed(*a, **k):
-    calls.append(a)
-    if len(calls) == int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*a, **k)
-setattr(owner, name, killed)
-held.merge()
-"""
-    process = child(code, tmp_path, step, call)
-    process.communicate(timeout=100)
-    assert process.returncode == -signal.SIGKILL
-    held = make(tmp_path)
-    assert len(segments(held)) == left
-    assert held.find([k for n in range(5) for k in batch(n)[0]]) == rows(1, 2, 3)
-    assert not held.faulty
-
-
-# real processes
-
-
-def test_what_a_killed_job_reported_is_stored(tmp_path: Path) -> None:
-    code = """
-first = n = int(sys.argv[2])
-while True:
-    held.add(*batch(n))
-    print(n, flush=True)
-    n += 1
-    if n % 7 == 0:
-        held.merge()
-"""
-    chance = random.Random(5)
-    reported: list[int] = []
-    for attempt in range(5):
-        process = child(code, tmp_path, 10_000 * attempt)
-        assert process.stdout is not None
-        first = process.stdout.readline()  # it runs: what it does when killed is left to chance
-        time.sleep(chance.uniform(0, 0.4))
-        process.kill()
-        text = first + process.communicate(timeout=100)[0]
-        reported += map(int, text[: text.rindex("\n")].split())
-        assert process.returncode == -signal.SIGKILL
-    held = make(tmp_path)
-    # of each attempt also what it wrote but could not report
-    possible = {n + 1 for n in reported} | set(reported)
-    found = held.find([k for n in possible for k in batch(n)[0]])
-    assert rows(*reported).items() <= found.items() <= rows(*possible).items()
-    assert not held.faulty
-
-
-def test_writers_side_by_side_while_a_third_finds_and_merges(tmp_path: Path) -> None:
-    code = """
-for n in range(int(sys.argv[2]), int(sys.argv[2]) + 40):
-    held.add(*batch(n))
-    if n % 5 == 0:
-        held.merge()
-"""
-    writers = [child(code, tmp_path, start) for start in (100, 200)]
-    numbers = [*range(100, 140), *range(200, 240)]
-    right = rows(*numbers, *range(100))
-    keys = list(right)
-    held, found = make(tmp_path), {}
-    for n in itertools.count():
-        over = all(w.poll() is not None for w in writers)
-        now = held.find(keys)
-        assert now.items() <= right.items()
-        assert found.keys() <= now.keys()  # what was there stays there while segments are merged
-        found = now
-        if over:
-            break
-        held.add(*batch(n % 100))
-        if n % 3 == 0:
-            held.merge()
-    assert [w.returncode for w in writers] == [0, 0]
-    assert rows(*numbers).items() <= found.items()
-    assert not held.faulty
-    for w in writers:
-        w.communicate()
