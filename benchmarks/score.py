@@ -155,7 +155,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     queries, pool = (examples.read(args.run / f"{n}.parquet") for n in ("queries", "training_pool"))
     candidates = parquet.read(args.run / "candidates.parquet", schemas.CANDIDATES)
     pieces = Pieces(AutoTokenizer.from_pretrained(args.model), args.model)
-    table = plan.run(
+    table, _ = plan.run(
         candidates, queries, pool, pieces, plan.Form(), args.max_length, args.batch_tokens
     )
     rows = drawn(table, args.pairs, args.seed)

@@ -29,6 +29,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 #: Batches that a window's work is worth: enough to fill them with what belongs together.
 WINDOW_BATCHES = 16
+#: A small run's windows are smaller, so that so many shards have something to do.
+LEAST_WINDOWS = 32
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,9 @@ def windows(work: Ints, group: Ints, size: int) -> Ints:
 
 def run(candidates: pa.Table, queries: list[Example], pool: list[Example], pieces: Pieces,
         form: Form, max_length: int, batch_tokens: int, sample: int | None = None, seed: int = 0,
-        other_datasets: float | None = None) -> pa.Table:  # fmt: skip
-    """The PLAN of the candidates. ``UserError`` where a candidate's id is unknown or no pair is
-    left to score."""
+        other_datasets: float | None = None) -> tuple[pa.Table, pa.Table]:  # fmt: skip
+    """The PLAN of the candidates and its PLANNED counts. ``UserError`` where a candidate's id is
+    unknown or no pair is left to score."""
     row = np.arange(candidates.num_rows)
     if sample:
         row = np.array(sampled(candidates["query_id"].to_pylist(), sample, seed), np.int64)
@@ -179,18 +181,41 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
     )  # fmt: skip
     at = kept[place]
     group = np.where(long, -1, demonstrations.rank[d])[at]
-    window = windows(work, group, WINDOW_BATCHES * batch_tokens)
-    _report(len(row), tokens, work, long & ~skipped, skipped, q, asked)
+    least = max(batch_tokens, int(work.sum()) // LEAST_WINDOWS)
+    window = windows(work, group, min(WINDOW_BATCHES * batch_tokens, least))
+    counts = planned(asked, q, at, tokens, work, long & ~skipped, skipped)
+    _report(counts, [asked[i] for i in np.unique(q[skipped])])
     added = np.zeros(len(at))
     if other_datasets is not None:
         own, others = (np.array([e.dataset for e in side]) for side in (asked, shown))
         added[own[q[at]] != others[d[at]]] = other_datasets
-    return pa.table({
+    table = pa.table({
         "query_id": some["query_id"].take(at),
         "demonstration_id": some["demonstration_id"].take(at),
         "row": row[at], "window": window, "shown": ~long[at], "tokens": tokens, "work": work,
         "added": added,
     }).cast(schemas.PLAN)  # fmt: skip
+    return table, counts
+
+
+def planned(asked: list[Example], q: Ints, at: Ints, tokens: Ints, work: Ints, shortened: Bools,
+            skipped: Bools) -> pa.Table:  # fmt: skip
+    """The PLANNED counts. ``q``, ``shortened`` and ``skipped`` are of all pairs, ``tokens`` and
+    ``work`` of the pairs ``at``."""
+    names = sorted({(e.task, e.dataset) for e in asked})
+    place = {name: i for i, name in enumerate(names)}
+    of = np.array([place[e.task, e.dataset] for e in asked], np.int64)
+
+    def count(datasets: Ints, weights: Ints | None = None) -> Ints:
+        return np.bincount(datasets, weights, len(names)).astype(np.int64)
+
+    return pa.table({
+        "task": [task for task, _ in names], "dataset": [dataset for _, dataset in names],
+        "queries": count(of), "pairs": count(of[q]), "prompts": count(of[q[at[work > 0]]]),
+        "shortened": count(of[q[shortened]]), "skipped": count(of[q[skipped]]),
+        "skipped_queries": count(of[np.unique(q[skipped])]),
+        "tokens": count(of[q[at]], tokens), "work": count(of[q[at]], work),
+    }).cast(schemas.PLANNED)  # fmt: skip
 
 
 def _places(ids: pa.ChunkedArray, known: list[Example], what: str) -> Ints:
@@ -207,20 +232,21 @@ def _used(places: Ints, known: list[Example]) -> list[Example]:
     return [known[i] for i in np.unique(places)]
 
 
-def _report(pairs: int, tokens: Ints, work: Ints, long: Bools, skipped: Bools,
-            q: Ints, asked: list[Example]) -> None:  # fmt: skip
-    share = 100 - 100 * work.sum() / tokens.sum()
+def _report(counts: pa.Table, lost: list[Example]) -> None:
+    """``lost``: the queries that are skipped."""
+    n = {name: pc.sum(counts[name]).as_py() for name in counts.column_names[2:]}
     cli.log.info(
         "%d pairs: %d prompts to score, %d tokens, of which %d to compute (%.1f %% are shared)",
-        pairs, np.count_nonzero(work), tokens.sum(), work.sum(), share,
+        n["pairs"], n["prompts"], n["tokens"], n["work"], 100 - 100 * n["work"] / n["tokens"],
     )  # fmt: skip
-    if long.any():
-        cli.log.info("%d pairs are over the limit: scored without their demonstration", long.sum())
-    if skipped.any():
-        which = [asked[i] for i in np.unique(q[skipped])]
+    if n["shortened"]:
+        cli.log.info(
+            "%d pairs are over the limit: scored without their demonstration", n["shortened"]
+        )
+    if lost:
         cli.log.warning(
             "%d pairs of %d queries are skipped: over the limit without any demonstration; first "
-            "%s (%s)", skipped.sum(), len(which), which[0].id, which[0].source,
+            "%s (%s)", n["skipped"], len(lost), lost[0].id, lost[0].source,
         )  # fmt: skip
 
 
@@ -248,6 +274,7 @@ def parser() -> cli.Parser:
         "--other-datasets", type=float, help="added to the scores of pairs of two datasets"
     )
     p.add_argument("--out", required=True, type=Path, help="PLAN table to write")
+    p.add_argument("--counts", type=Path, help="PLANNED table to write, for the report")
     return p
 
 
@@ -259,12 +286,14 @@ def main(argv: list[str] | None = None) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = encoders.from_pretrained(AutoTokenizer, args.model)
-    table = run(
+    table, counts = run(
         candidates, queries, pool, Pieces(tokenizer, args.model, args.chat),
         Form(args.keywords, args.quotes), args.max_length, args.batch_tokens, args.sample,
         args.seed, args.other_datasets,
     )  # fmt: skip
     parquet.write(table, schemas.PLAN, args.out)
+    if args.counts:
+        parquet.write(counts, schemas.PLANNED, args.counts)
 
 
 if __name__ == "__main__":

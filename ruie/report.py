@@ -56,6 +56,7 @@ def run(flags: argparse.Namespace) -> str:
         ("inference", "Inference", sections.inference(answers, order)),
         ("predictions", "Predictions", browse.section(rows, order, reasons)),
         ("speed", "Speed", sections.speed(read(flags.speed, schemas.SPEED), flags.plots)),
+        ("scoring", "Scoring", sections.scoring(read(flags.planned, schemas.PLANNED))),
         ("training", "Training", sections.training(flags.training, flags.plots)),
         ("data", "Data", sections.data(read(flags.data, schemas.REPORT))),
         ("provenance", "Provenance",
@@ -68,7 +69,7 @@ def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     for name, what in {
         "tables": "RESULTS", "comparisons": "COMPARISONS", "labels": "LABELS", "errors": "ERRORS",
-        "speed": "SPEED", "data": "REPORT", "predictions": "PREDICTIONS",
+        "speed": "SPEED", "data": "REPORT", "planned": "PLANNED", "predictions": "PREDICTIONS",
     }.items():  # fmt: skip
         p.add_argument(f"--{name}", nargs="*", default=[], type=Path, help=f"{what} tables")
     for name, what in {

@@ -139,6 +139,23 @@ PLAN = pa.schema(
         ("added", pa.float64()),
     ]
 )
+#: What a plan does with the pairs of each dataset's queries. ``pairs``: candidates, or those drawn
+#: of them; ``prompts`` different ones to score; ``shortened`` pairs are scored without their
+#: demonstration and ``skipped`` ones not at all: too long; ``tokens`` of the others' prompts and
+#: answers, ``work`` of them left to compute.
+PLANNED = pa.schema(
+    [
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        *(
+            (count, pa.int64())
+            for count in (
+                "queries", "pairs", "prompts", "shortened", "skipped", "skipped_queries", "tokens",
+                "work",
+            )
+        ),
+    ]
+)  # fmt: skip
 #: Equation 1: mean log p of the answer's tokens, in nats; ``tokens`` how many were averaged.
 SCORES = pa.schema(
     [

@@ -231,6 +231,32 @@ def data(report: pd.DataFrame) -> Html:
     return join(parts, "\n")
 
 
+def scoring(planned: pd.DataFrame) -> Html:
+    """What became of the candidates that the scoring LLM judged; ``planned`` holds PLANNED rows."""
+    if planned.empty:
+        return nothing("scoring")
+    rows = [
+        [r.task, r.dataset, r.queries, r.pairs, r.prompts, r.shortened, r.skipped,
+         r.skipped_queries, r.tokens, r.work, 100 * (1 - r.work / max(1, r.tokens))]
+        for r in planned.itertuples(index=False)
+    ]  # fmt: skip
+    sums = planned[["pairs", "prompts", "shortened", "skipped"]].sum()
+    said = (
+        f"{sums.pairs:,} candidates, {sums.prompts:,} prompts; {sums.shortened:,} without their "
+        f"demonstration, {sums.skipped:,} skipped"
+    )
+    text = (
+        "Where a demonstration does not fit into a prompt, the query is scored without it; a "
+        "query that is too long alone is skipped. Tokens that prompts share are computed once."
+    )
+    headers = [
+        "Task", "Dataset", "Queries", "Candidates", "Prompts", "Without demonstration", "Skipped",
+        "Queries skipped", "Tokens", "To compute", "Shared, %",
+    ]  # fmt: skip
+    shown = fold(said, table(headers, rows), open_=len(rows) <= 12)
+    return join([tag("p", text), shown], "\n")
+
+
 def inference(predictions: pd.DataFrame, order: list[str]) -> Html:
     """What the answers cost and how they ended; ``predictions`` holds columns of PREDICTIONS."""
     if predictions.empty:

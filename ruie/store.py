@@ -28,9 +28,9 @@ KEY_BYTES = 16
 #: Files of a model's folder that decide its scores, beside the weights and their index.
 FILES = (
     "adapter_config.json", "added_tokens.json", "chat_template.jinja", "chat_template.json",
-    "config.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json",
-    "spiece.model", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json",
-    "vocab.txt",
+    "config.json", "merges.txt", "sentencepiece.bpe.model", "sentencepiece.model",
+    "special_tokens_map.json", "spiece.model", "spm.model", "tokenizer.json", "tokenizer.model",
+    "tokenizer_config.json", "vocab.json", "vocab.txt",
 )  # fmt: skip
 #: Bytes read at once: weights do not fit in memory twice.
 BLOCK = 2**23

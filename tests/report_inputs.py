@@ -155,6 +155,10 @@ def write_details(folder: Path) -> list[str]:
         ]),
         "labels": (schemas.LABELS, [{**key, **counts, "label": name} for name in ("place", "")]),
         "errors": (schemas.ERRORS, [{**key, **error}, {**key, **error, "dataset": "news"}]),
+        "planned": (schemas.PLANNED, [
+            {"task": "NER", "dataset": "film", "queries": 6, "pairs": 48, "prompts": 31,
+             "shortened": 5, "skipped": 8, "skipped_queries": 1, "tokens": 4000, "work": 1500},
+        ]),
         "speed": (schemas.SPEED, [{**seconds, "k": 0, "seconds": 5.0},
                                   {**seconds, "k": 4, "seconds": 10.0}]),
     }  # fmt: skip

@@ -43,10 +43,14 @@ EVERY = [(q.id, d.id) for q in QUERIES for d in POOL]
 
 
 def planned(pieces, pairs=EVERY, max_length=4000, batch_tokens=16, **more):
-    table = plan.run(candidates(pairs), QUERIES, POOL, pieces, plan.Form(), max_length,
-                     batch_tokens, **more)  # fmt: skip
-    assert table.schema == schemas.PLAN
-    return table.to_pylist()
+    return both(pieces, pairs, max_length, batch_tokens, **more)[0]
+
+
+def both(pieces, pairs, max_length, batch_tokens, **more):
+    table, counts = plan.run(candidates(pairs), QUERIES, POOL, pieces, plan.Form(), max_length,
+                             batch_tokens, **more)  # fmt: skip
+    assert (table.schema, counts.schema) == (schemas.PLAN, schemas.PLANNED)
+    return table.to_pylist(), counts.to_pylist()
 
 
 def whole(pieces, row):
@@ -95,7 +99,8 @@ def test_the_same_prompt_is_scored_once(pieces):
         assert windows.setdefault(ids, r["window"]) == r["window"]  # where its twin is
 
 
-def test_windows_are_of_like_work_and_keep_a_demonstration_together(pieces):
+def test_windows_are_of_like_work_and_keep_a_demonstration_together(pieces, monkeypatch):
+    monkeypatch.setattr(plan, "LEAST_WINDOWS", 1)
     rows = planned(pieces, batch_tokens=40)  # 640 tokens of work
     size = 40 * plan.WINDOW_BATCHES
     work: dict[int, int] = {}
@@ -110,6 +115,16 @@ def test_windows_are_of_like_work_and_keep_a_demonstration_together(pieces):
     assert {len(windows) for windows in of.values()} == {1}
     largest = max(sum(r["work"] for r in rows if r["demonstration_id"] == p.id) for p in POOL)
     assert all(w < size + largest for w in work.values())
+
+
+def test_a_small_run_has_windows_for_many_shards(pieces):
+    rows = planned(pieces, batch_tokens=40)
+    work = sum(r["work"] for r in rows)
+    assert 40 * plan.LEAST_WINDOWS < work < 40 * plan.LEAST_WINDOWS * plan.WINDOW_BATCHES
+    # two tasks of 8 demonstrations, which are worth about a 32nd of the work each and stay whole
+    assert rows[-1]["window"] + 1 == 16
+    whole_batches = planned(pieces, batch_tokens=work // 2)
+    assert whole_batches[-1]["window"] + 1 <= 3  # never less than a batch
 
 
 def test_a_large_group_is_cut(pieces):
@@ -141,6 +156,29 @@ def test_a_query_over_the_limit_is_skipped_and_named(pieces, caplog):
     assert f"first {first.id} (toy.json#{first.id})" in caplog.text
     with pytest.raises(UserError, match="no pair is left to score; raise --max-length"):
         planned(pieces, max_length=3)
+
+
+def test_what_becomes_of_each_dataset_s_pairs_is_counted(pieces):
+    bare = {q.id: len(whole(pieces, {"query_id": q.id, "demonstration_id": "", "shown": False}).ids)
+            for q in QUERIES}  # fmt: skip
+    limit = max(bare.values()) - 1  # the longest query is skipped
+    rows, counts = both(pieces, EVERY, limit, 16)
+    task = {q.id: q.task for q in QUERIES}
+    assert [(c["task"], c["dataset"]) for c in counts] == [("NER", "toy"), ("RE", "toy")]
+    for c in counts:
+        mine = [r for r in rows if task[r["query_id"]] == c["task"]]
+        gone = [q for q, n in bare.items() if n > limit and task[q] == c["task"]]
+        assert c == {
+            "task": c["task"], "dataset": "toy",
+            "queries": sum(t == c["task"] for t in task.values()),
+            "pairs": len(mine) + 8 * len(gone),
+            "prompts": len({(tuple(p.ids), p.start) for p in (whole(pieces, r) for r in mine)}),
+            "shortened": sum(not r["shown"] for r in mine),
+            "skipped": 8 * len(gone), "skipped_queries": len(gone),
+            "tokens": sum(r["tokens"] for r in mine), "work": sum(r["work"] for r in mine),
+        }  # fmt: skip
+    assert sum(c["skipped_queries"] for c in counts) >= 1
+    assert sum(c["shortened"] for c in counts) >= 1
 
 
 def test_no_candidates(pieces):

@@ -11,7 +11,7 @@ from ruie import cli, headline, report
 
 SECTIONS = [
     "results", "charts", "significance", "labels", "errors", "inference", "predictions", "speed",
-    "training", "data", "provenance",
+    "scoring", "training", "data", "provenance",
 ]  # fmt: skip
 
 
@@ -33,6 +33,9 @@ def test_page_holds_the_numbers(inputs: list[str], tmp_path: Path) -> None:
             "0"] in read.rows  # fmt: skip
     assert ["lm", "0", "none", "1", "1", "100.0", "6.0", "6", "0", "0", "0", "stop 1", "1"] \
         in read.rows  # fmt: skip
+    # 1500 of 4000 tokens are computed
+    assert ["NER", "film", "6", "48", "31", "5", "8", "1", "4,000", "1,500", "62.5"] in read.rows
+    assert "48 candidates, 31 prompts; 5 without their demonstration, 8 skipped" in read.text
     assert "reward: 50 steps; loss 0.913 in the first tenth of the steps, 0.042" in read.text
     assert "3 datasets, 2 systems, 1 language model, 3 answers; k = 4" in read.text
 
@@ -50,7 +53,7 @@ def test_page_holds_speed_and_provenance(inputs: list[str], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "missing",
     ["tables", "training", "data", "predictions", "config", "provenance", "comparisons", "labels",
-     "errors", "speed"],
+     "errors", "speed", "planned"],
 )  # fmt: skip
 def test_each_input_may_be_missing(missing: str, inputs: list[str], tmp_path: Path) -> None:
     at = inputs.index(f"--{missing}")

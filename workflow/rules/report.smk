@@ -33,6 +33,13 @@ def is_bm25(system):
     )
 
 
+def planned():
+    """Counts of the scoring's plan, where something is scored."""
+    if not any(map(is_trained, config["evaluation"]["systems"])):
+        return []
+    return [f"{RUN}/scores/{config['scoring']['llm']}/counts.parquet"]
+
+
 def explaining_variant():
     """The reward model that judges the shown demonstrations: the first that teaches."""
     systems = config["evaluation"]["systems"]
@@ -69,6 +76,7 @@ REPORTED = {
     "comparisons": (comparisons(), lambda: " ".join(comparisons())),
     "labels": (of_runs("labels"), lambda: run_paths("labels")),
     "errors": (error_tables(), lambda: " ".join(error_tables())),
+    "planned": (planned(), lambda: " ".join(planned())),
 }
 # The shown predictions, scored afterwards by the models that the training has used.
 EXPLAINED = {

@@ -75,7 +75,8 @@ rule plan:
         model=lambda w: model(w.llm),
         code=code("plan", "pieces", "prompt", "trie"),
     output:
-        f"{RUN}/scores/{{llm}}/plan.parquet",
+        plan=f"{RUN}/scores/{{llm}}/plan.parquet",
+        counts=f"{RUN}/scores/{{llm}}/counts.parquet",
     log:
         f"{RUN}/logs/plan/{{llm}}.log",
     benchmark:
@@ -96,7 +97,8 @@ rule plan:
     shell:
         "python -m ruie.plan --candidates {input.candidates} --queries {input.queries}"
         " --pool {input.pool} --model {input.model:q} {params.flags} {params.draw}"
-        " --batch-tokens {resources.batch_tokens} --out {output} > {log} 2>&1"
+        " --batch-tokens {resources.batch_tokens} --out {output.plan} --counts {output.counts}"
+        " > {log} 2>&1"
 
 
 rule score:
