@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ruie import cli, devices, encoders, prompt
+from ruie import cli, devices, encoders, feeding, prompt
 
 BACKENDS = ("vllm", "transformers")
 
@@ -168,7 +168,7 @@ class Transformers:
         ends = {end, *(also if isinstance(also, list) else [also])} - {None}
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else end
         out: list[tuple[str, int, str]] = [("", 0, "")] * len(prompts)
-        todo = list(encoders.batches([len(p) for p in prompts], self.batch_tokens))
+        todo = list(feeding.parts([len(p) for p in prompts], self.batch_tokens))
         for rows in cli.progress(todo, len(todo), "generation batches"):
             width = max(len(prompts[r]) for r in rows)
             tokens = torch.full((len(rows), width), pad)

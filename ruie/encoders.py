@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ruie import cli, devices, prompt
+from ruie import cli, devices, feeding, prompt
 from ruie.examples import Example
 
 if TYPE_CHECKING:
@@ -70,17 +69,6 @@ def pool_hidden(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Positions in batches of at most ``budget`` padded tokens, the longest first: an input that
-    does not fit in memory shows itself at once, and padding is small."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    start = 0
-    while start < len(order):
-        size = max(1, budget // max(1, lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
-
-
 class BiEncoder:
     """A Hugging Face encoder with pooling; vectors are L2-normalised where asked."""
 
@@ -106,31 +94,19 @@ class BiEncoder:
 
         if not texts:
             raise cli.UserError("there is no text to encode")
-        ids = tokenize(self.tokenizer, texts)
-        cut = sum(len(i) > self.max_length for i in ids)
+        feeder = feeding.Feeder(self.tokenizer, self.max_length)
+        todo = [feeder.one(ids) for ids in feeder.tokens(texts)]
+        parts = list(feeding.parts([len(t.ids) for t in todo], budget))
         self.model.eval().to(devices.device())
-        out: np.ndarray | None = None
-        todo = list(batches([min(len(i), self.max_length) for i in ids], budget))
+        found = []
         with torch.inference_mode():
-            for rows in cli.progress(todo, len(todo), "encoding batches"):
-                inputs = self.tokenizer(
-                    [texts[r] for r in rows], truncation=True, max_length=self.max_length,
-                    padding=True, return_tensors="pt",
-                ).to(devices.device())  # fmt: skip
-                vectors = self.embed(inputs).float().cpu().numpy()
-                out = np.empty((len(texts), vectors.shape[1]), np.float32) if out is None else out
-                out[rows] = vectors
-        if out is None:
-            raise cli.UserError("there is no text to encode")
-        return out, cut
-
-
-def tokenize(tokenizer: Any, texts: list[str], pairs: list[str] | None = None) -> list[list[int]]:
-    """Token ids of whole texts or pairs, special tokens included, nothing cut."""
-    columns = [texts] if pairs is None else [texts, pairs]
-    # a text over the model's limit is no surprise here: it is counted and cut by the caller
-    ids: list[list[int]] = tokenizer(*columns, verbose=False)["input_ids"]
-    return ids
+            for rows in cli.progress(parts, len(texts), "texts encoded", weigh=len):
+                inputs = feeder.tensors([todo[r] for r in rows], devices.device())
+                found.append(self.embed(inputs).float().cpu().numpy())
+        out = np.empty((len(texts), found[0].shape[1]), np.float32)
+        for rows, vectors in zip(parts, found, strict=True):
+            out[rows] = vectors
+        return out, feeder.cut
 
 
 def save_retriever(encoder: BiEncoder, folder: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ruie import cli
@@ -22,17 +24,36 @@ class Ranked:
     scores: list[float]
 
 
-def ranked(table: pa.Table, column: str) -> list[Ranked]:
-    """Candidates of each query by falling ``column``, ties by id; queries in table order."""
-    rows: dict[str, list[tuple[float, str]]] = {}
-    columns = (table[c].to_pylist() for c in ("query_id", "demonstration_id", column))
-    for query, demonstration, score in zip(*columns, strict=True):
-        rows.setdefault(query, []).append((-score, demonstration))
-    out = []
-    for query, members in rows.items():
-        members.sort()
-        out.append(Ranked(query, [d for _, d in members], [-s for s, _ in members]))
-    return out
+class Rankings(Sequence[Ranked]):
+    """Candidates of each query by falling ``column`` of a table, ties by id; queries in the
+    table's order. Each is made when it is asked for: a run has millions of pairs."""
+
+    def __init__(self, table: pa.Table, column: str) -> None:
+        query, demonstration = (
+            table[c].combine_chunks().dictionary_encode() for c in ("query_id", "demonstration_id")
+        )
+        self.queries: list[str] = query.dictionary.to_pylist()
+        self._names: list[str] = demonstration.dictionary.to_pylist()
+        place = np.empty(len(self._names), np.int64)
+        place[np.argsort(np.array(self._names, object), kind="stable")] = np.arange(len(place))
+        of, code = (c.indices.to_numpy() for c in (query, demonstration))
+        scores = table[column].to_numpy()
+        order = np.lexsort((place[code], -scores, of)) if len(of) else np.zeros(0, np.int64)
+        self._codes, self._scores = code[order], scores[order]
+        self._starts = np.searchsorted(of[order], np.arange(len(self.queries) + 1))
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[n] for n in range(*i.indices(len(self)))]
+        if not -len(self) <= i < len(self):
+            raise IndexError(i)
+        i %= len(self)
+        rows = slice(self._starts[i], self._starts[i + 1])
+        names = [self._names[c] for c in self._codes[rows]]
+        return Ranked(self.queries[i], names, self._scores[rows].tolist())
 
 
 @dataclass(frozen=True)
@@ -46,7 +67,7 @@ class Choices:
 
 
 def choices(
-    rankings: Sequence[Ranked],
+    rankings: Iterable[Ranked],
     queries: dict[str, Example],
     pool: dict[str, Example],
     top: int,

@@ -172,7 +172,8 @@ STORE = pa.schema([("key", pa.binary(16)), ("score", pa.float64()), ("tokens", p
 REWARDS = pa.schema(
     [("query_id", pa.string()), ("demonstration_id", pa.string()), ("reward", pa.float64())]
 )
-#: One training step. ``accuracy``: share of groups whose positive is ranked first.
+#: One training step. ``accuracy``: share of groups whose positive is ranked first; ``mrr``: mean
+#: reciprocal rank of the LLM's best candidate, of queries held aside; null where not measured.
 TRAINING = pa.schema(
     [
         ("step", pa.int32()),
@@ -180,7 +181,22 @@ TRAINING = pa.schema(
         ("distill", pa.float64()),
         ("contrastive", pa.float64()),
         ("accuracy", pa.float64()),
+        ("mrr", pa.float64()),
         ("learning_rate", pa.float64()),
+    ]
+)
+#: How fast a training went, apart from TRAINING, which is the same whenever it is run: ``seconds``
+#: since the step before, ``samples_per_s`` texts or pairs that went through the model.
+PACE = pa.schema([("step", pa.int32()), ("seconds", pa.float64()), ("samples_per_s", pa.float64())])
+#: The batch of a step whose loss was not finite: what the model read, and the teacher's score.
+FAILED = pa.schema(
+    [
+        ("step", pa.int32()),
+        ("query_id", pa.string()),
+        ("demonstration_id", pa.string()),
+        ("positive", pa.bool_()),
+        ("teacher", pa.float64()),
+        ("output", pa.float64()),
     ]
 )
 #: What the language model answered. ``demonstrations``: ids in prompt order, the best last;

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ruie import cli, devices, encoders, examples, parquet, prompt, schemas
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ruie import cli, devices, encoders, examples, feeding, parquet, prompt, schemas
+
+#: Pairs whose token ids are held at once.
+BLOCK = 20_000
+#: For each pair a place, and the token ids at the places.
+Side = tuple[npt.NDArray[np.int32], list[feeding.Ids]]
 
 
 def parser() -> cli.Parser:
@@ -27,41 +37,45 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    table = (
-        parquet.read(args.candidates, schemas.CANDIDATES)
-        if args.candidates
-        else parquet.read(args.scores, schemas.SCORES)
+    path, schema = (
+        (args.candidates, schemas.CANDIDATES) if args.candidates else (args.scores, schemas.SCORES)
     )
-    pairs = table.to_pylist()
+    pairs = parquet.read(path, schema, ["query_id", "demonstration_id"])
     queries = examples.by_id(examples.read(args.queries))
     pool = examples.by_id(examples.read(args.pool))
-    query_form = encoders.text_form(args, "query", not args.no_keywords)
-    demonstration_form = encoders.text_form(args, "demonstration", not args.no_keywords)
-    left = [query_form(queries[p["query_id"]]) for p in pairs]
-    right = [demonstration_form(pool[p["demonstration_id"]]) for p in pairs]
 
-    import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = encoders.from_pretrained(AutoTokenizer, args.model)
     model = encoders.from_pretrained(AutoModelForSequenceClassification, args.model)
     model.eval().to(devices.device())
-    lengths = [len(ids) for ids in encoders.tokenize(tokenizer, left, right)]
-    cut = sum(n > args.max_length for n in lengths)
-    todo = list(encoders.batches([min(n, args.max_length) for n in lengths], args.batch_tokens))
-    rewards = [0.0] * len(pairs)
-    with torch.inference_mode():
-        for rows in cli.progress(todo, len(todo), "reward batches"):
-            inputs = tokenizer(
-                [left[r] for r in rows], [right[r] for r in rows], truncation="longest_first",
-                max_length=args.max_length, padding=True, return_tensors="pt",
-            ).to(model.device)  # fmt: skip
-            for r, reward in zip(rows, model(**inputs).logits[:, 0].tolist(), strict=True):
-                rewards[r] = reward
-    cli.log.info("%d pairs, %d cut to %d tokens", len(pairs), cut, args.max_length)
-    keys = ("query_id", "demonstration_id")
-    found = [{**{k: p[k] for k in keys}, "reward": r} for p, r in zip(pairs, rewards, strict=True)]
-    parquet.write(found, schemas.REWARDS, args.out)
+    tokenizer = encoders.from_pretrained(AutoTokenizer, args.model)
+    feeder = feeding.Feeder(tokenizer, args.max_length)
+    sides = []
+    for side, column, known in (("query", "query_id", queries),
+                                ("demonstration", "demonstration_id", pool)):  # fmt: skip
+        form = encoders.text_form(args, side, not args.no_keywords)
+        coded = pairs[column].combine_chunks().dictionary_encode()
+        texts = [form(known[name]) for name in coded.dictionary.to_pylist()]
+        sides.append((coded.indices.to_numpy(), feeder.tokens(texts)))
+    found = rewards(model, feeder, sides[0], sides[1], args.batch_tokens)
+    cli.log.info("%d pairs, %d cut to %d tokens", len(pairs), feeder.cut, args.max_length)
+    table = pairs.append_column("reward", pa.array(found, pa.float64()))
+    parquet.write(table, schemas.REWARDS, args.out)
+
+
+def rewards(model: Any, feeder: feeding.Feeder, left: Side, right: Side, budget: int) -> Any:
+    """The reward of each pair [pairs], in float64; a block of pairs is held at once."""
+    import torch
+
+    out = np.zeros(len(left[0]))
+    for low in cli.progress(range(0, len(out), BLOCK), -(-len(out) // BLOCK), "reward blocks"):
+        codes = zip(*(codes[low : low + BLOCK] for codes, _ in (left, right)), strict=True)
+        todo = [feeder.two(left[1][a], right[1][b]) for a, b in codes]
+        for rows in feeding.parts([len(t.ids) for t in todo], budget):
+            inputs = feeder.tensors([todo[r] for r in rows], model.device)
+            with torch.inference_mode():
+                out[low + np.array(rows)] = model(**inputs).logits[:, 0].double().cpu().numpy()
+    return out
 
 
 if __name__ == "__main__":

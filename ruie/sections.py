@@ -235,15 +235,14 @@ def scoring(planned: pd.DataFrame) -> Html:
     """What became of the candidates that the scoring LLM judged; ``planned`` holds PLANNED rows."""
     if planned.empty:
         return nothing("scoring")
-    rows = [
-        [r.task, r.dataset, r.queries, r.pairs, r.prompts, r.shortened, r.skipped,
-         r.skipped_queries, r.tokens, r.work, 100 * (1 - r.work / max(1, r.tokens))]
-        for r in planned.itertuples(index=False)
-    ]  # fmt: skip
-    sums = planned[["pairs", "prompts", "shortened", "skipped"]].sum()
+    shared = 100 * (1 - planned["work"] / planned["tokens"].clip(lower=1))
+    rows = planned[schemas.PLANNED.names].assign(shared=shared).to_numpy(object).tolist()
+    pairs, prompts, shortened, skipped = (
+        int(planned[name].sum()) for name in ("pairs", "prompts", "shortened", "skipped")
+    )
     said = (
-        f"{sums.pairs:,} candidates, {sums.prompts:,} prompts; {sums.shortened:,} without their "
-        f"demonstration, {sums.skipped:,} skipped"
+        f"{pairs:,} candidates, {prompts:,} prompts; {shortened:,} without their demonstration, "
+        f"{skipped:,} skipped"
     )
     text = (
         "Where a demonstration does not fit into a prompt, the query is scored without it; a "

@@ -7,11 +7,16 @@ keyword-enhanced sample. Start with `accelerate launch -m ruie.train_retriever .
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ruie import cli, encoders, examples, groups, parquet, schemas, training
-from ruie.train_reward import add_keyword_tokens
+from ruie import cli, encoders, feeding, groups, parquet, schemas, trainer, training
+from ruie.groups import Group
+from ruie.train_reward import add_keyword_tokens, texts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def parser() -> cli.Parser:
@@ -41,71 +46,117 @@ def gather_passages(vectors: Any, accelerator: Any) -> Any:
     return torch.cat(all_gather(vectors))
 
 
+class RetrieverTask:
+    """Each group's query and demonstrations go through one encoder, the query first."""
+
+    def __init__(
+        self, encoder: encoders.BiEncoder, feeder: feeding.Feeder, queries: Mapping[str, str],
+        pool: Mapping[str, str], taught: Mapping[str, Mapping[str, float]],
+        positives: Mapping[str, set[str]], args: Any, accelerator: Any,
+    ) -> None:  # fmt: skip
+        self.encoder, self.network, self.feeder = encoder, encoder.model, feeder
+        self.queries = {k: feeder.one(t) for k, t in feeder.texts(queries).items()}
+        self.pool = {k: feeder.one(t) for k, t in feeder.texts(pool).items()}
+        self.taught, self.positives = taught, positives
+        self.args, self.accelerator = args, accelerator
+
+    def sequences(self, groups: Sequence[Group]) -> list[feeding.Tokens]:
+        return [t for g in groups
+                for t in (self.queries[g.query_id], *map(self.pool.__getitem__, g.demonstrations))
+                ]  # fmt: skip
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self.encoder.embed(inputs)
+
+    def _sides(self, outputs: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+        """Vectors of the queries [groups, width] and the passages [groups, in a group, width]."""
+        both = outputs.view(groups, -1, outputs.shape[-1])
+        return both[:, 0], both[:, 1:]
+
+    def scores(self, outputs: Tensor, groups: int) -> Tensor:
+        """Equation 3: similarities divided by tau."""
+        import torch
+
+        queries, passages = self._sides(outputs, groups)
+        found: Tensor = torch.einsum("qw,qgw->qg", queries, passages) / self.args.tau
+        return found
+
+    def loss(
+        self, outputs: Tensor, batch: Sequence[Group], mine: slice
+    ) -> tuple[Tensor, trainer.Report]:
+        """Equation 4."""
+        import torch
+
+        from ruie.losses import contrastive_loss, distillation_loss
+
+        local, args = batch[mine], self.args
+        own = self.scores(outputs, len(local))
+        teacher = torch.tensor([self.teacher(g) for g in local], device=own.device)
+        distill = distillation_loss(own, teacher.to(own.dtype))
+        # in-batch negatives: every passage of the global batch but the query's own sample and its
+        # top candidates, which are positives too
+        passages = [d for g in batch for d in g.demonstrations]
+        positives = torch.arange(len(batch))[mine] * own.shape[1]
+        ignored = torch.tensor([[d in self.positives[g.query_id] for d in passages] for g in local])
+        ignored[torch.arange(len(local)), positives] = False
+        queries, mine_passages = self._sides(outputs, len(local))
+        everyone = gather_passages(mine_passages.flatten(0, 1), self.accelerator)
+        scores = queries @ everyone.T / args.tau
+        contrastive = contrastive_loss(scores, positives.to(own.device), ignored.to(own.device))
+        loss = args.alpha * contrastive + (0 if args.no_distill else distill)
+        return loss, {"distill": distill, "contrastive": contrastive}
+
+    def teacher(self, group: Group) -> list[float | None]:
+        taught = self.taught[group.query_id]
+        return [taught[d] for d in group.demonstrations]
+
+
+def taught(teacher: groups.Rankings, members: list[groups.Choices]) -> dict[str, dict[str, float]]:
+    """The teacher's scores of all that the groups are drawn from. ``UserError`` where one lacks."""
+    wanted = {c.query_id: {*c.positives, *c.negatives} for c in members}
+    out = {
+        r.query_id: {d: s for d, s in zip(r.demonstrations, r.scores, strict=True)
+                     if d in wanted[r.query_id]}
+        for r in teacher if r.query_id in wanted
+    }  # fmt: skip
+    for query, demonstrations in wanted.items():
+        if lacking := demonstrations - out.get(query, {}).keys():
+            raise cli.UserError(f"the teacher has no score of {query} with {min(lacking)}; run "
+                                "ruie.score_reward on the same pairs")  # fmt: skip
+    return out
+
+
+def prepare(args: Any) -> tuple[trainer.Run, training.Data, encoders.BiEncoder]:
+    """The training that the flags ask for, its data, and the encoder."""
+    scores = groups.Rankings(parquet.read(args.scores, schemas.SCORES), "score")
+    teacher = scores
+    if args.rewards:
+        teacher = groups.Rankings(parquet.read(args.rewards, schemas.REWARDS), "reward")
+    data = training.read(args, teacher if args.ranked_by == "reward" else scores, scores)
+    accelerator = training.start(args)
+    encoder = encoders.BiEncoder(args.model, args.pooling, not args.no_normalize, args.max_length)
+    tagged = [] if args.no_keywords else ["demonstration"]
+    if tagged and not args.keywords_as_text:
+        add_keyword_tokens(encoder.tokenizer, encoder.model)
+    # BERT's own pooler takes no part
+    if getattr(encoder.model, "pooler", None) is not None:
+        encoder.model.pooler.requires_grad_(False)
+    task = RetrieverTask(
+        encoder, feeding.Feeder(encoder.tokenizer, args.max_length),
+        *texts(data, args, tagged), taught(teacher, data.members),
+        {c.query_id: {c.query_id, *c.positives} for c in data.members}, args, accelerator,
+    )  # fmt: skip
+    return trainer.Run(task, args, accelerator, "retriever"), data, encoder
+
+
 def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
     if args.ranked_by == "reward" and not args.rewards:
         p.error("--ranked-by reward needs --rewards")
-    queries = examples.by_id(examples.read(args.queries))
-    pool = examples.by_id(examples.read(args.pool))
-    scores = parquet.read(args.scores, schemas.SCORES)
-    teacher_table = parquet.read(args.rewards, schemas.REWARDS) if args.rewards else scores
-    column = "reward" if args.rewards else "score"
-    rankings = (
-        groups.ranked(teacher_table, column)
-        if args.ranked_by == "reward"
-        else groups.ranked(scores, "score")
-    )
-    members = groups.choices(rankings, queries, pool, args.positives, args.last)
-    own_top = {c.query_id: {c.query_id, *c.positives} for c in members}
-    keys = zip(
-        *(teacher_table[c].to_pylist() for c in ("query_id", "demonstration_id")), strict=True
-    )
-    teacher = dict(zip(keys, teacher_table[column].to_pylist(), strict=True))
-    accelerator = training.start(args)
-    encoder = encoders.BiEncoder(args.model, args.pooling, not args.no_normalize, args.max_length)
-    if not args.no_keywords:
-        add_keyword_tokens(encoder.tokenizer, encoder.model)
-    # BERT's own pooler takes no part; several processes would wait for its gradient for ever
-    pooler = getattr(encoder.model, "pooler", None)
-    if pooler is not None:
-        pooler.requires_grad_(False)
-    query_form = encoders.text_form(args, "query", keywords=False)
-    demonstration_form = encoders.text_form(args, "demonstration", not args.no_keywords)
-
-    import torch
-
-    from ruie.losses import contrastive_loss, distillation_loss
-
-    def embed(model: Any, texts: list[str]) -> Any:
-        inputs = encoder.tokenizer(texts, truncation=True, max_length=args.max_length,
-                                   padding=True, return_tensors="pt")  # fmt: skip
-        return encoder.embed(inputs.to(accelerator.device), model)
-
-    def loss_of(model: Any, batch: list[groups.Group], mine: slice) -> Any:
-        local, size = batch[mine], 1 + args.negatives
-        q = embed(model, [query_form(queries[g.query_id]) for g in local])
-        d = embed(model, [demonstration_form(pool[i]) for g in local for i in g.demonstrations])
-        own = torch.einsum("qw,qgw->qg", q, d.view(len(local), size, -1)) / args.tau
-        taught = [[teacher[g.query_id, i] for i in g.demonstrations] for g in local]
-        distill = distillation_loss(own, torch.tensor(taught, device=own.device))
-        # in-batch negatives: every passage of the global batch but the query's own sample and its
-        # top candidates, which are positives too
-        passages = [i for g in batch for i in g.demonstrations]
-        positives = torch.arange(len(batch))[mine] * size
-        no_negatives = torch.tensor([[i in own_top[g.query_id] for i in passages] for g in local])
-        no_negatives[torch.arange(len(local)), positives] = False
-        scores = q @ gather_passages(d, accelerator).T / args.tau
-        contrastive = contrastive_loss(
-            scores, positives.to(own.device), no_negatives.to(own.device)
-        )
-        loss = args.alpha * contrastive + (0 if args.no_distill else distill)
-        accuracy = (own.argmax(-1) == 0).float().mean()
-        report = {"distill": distill, "contrastive": contrastive, "accuracy": accuracy}
-        return loss, {k: v.detach() for k, v in report.items()}
-
-    encoder.model = training.train(encoder.model, loss_of, members, args, accelerator)
-    training.publish(lambda folder: encoders.save_retriever(encoder, folder), args.out, accelerator)
+    run, data, encoder = prepare(args)
+    trainer.train(run, data.members, data.watched)
+    trainer.publish(lambda folder: encoders.save_retriever(encoder, folder), run)
 
 
 if __name__ == "__main__":

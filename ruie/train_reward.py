@@ -7,10 +7,26 @@ Start with `accelerate launch -m ruie.train_reward ...`; one process is the defa
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ruie import cli, encoders, examples, groups, keywords, parquet, prompt, schemas, training
+from ruie import (
+    cli,
+    encoders,
+    feeding,
+    groups,
+    keywords,
+    parquet,
+    prompt,
+    schemas,
+    trainer,
+    training,
+)
+from ruie.groups import Group
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def parser() -> cli.Parser:
@@ -21,13 +37,14 @@ def parser() -> cli.Parser:
     return p
 
 
-def load(model: str | Path) -> tuple[Any, Any]:
-    """Tokenizer and cross-encoder with one output; the keyword tags are tokens of their own."""
+def load(model: str | Path, keyword_tokens: bool) -> tuple[Any, Any]:
+    """Tokenizer and cross-encoder with one output."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = encoders.from_pretrained(AutoTokenizer, model)
     network = encoders.from_pretrained(AutoModelForSequenceClassification, model, num_labels=1)
-    add_keyword_tokens(tokenizer, network)
+    if keyword_tokens:
+        add_keyword_tokens(tokenizer, network)
     return tokenizer, network
 
 
@@ -37,36 +54,73 @@ def add_keyword_tokens(tokenizer: Any, network: Any) -> None:
         network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parser().parse_args(argv)
-    queries = examples.by_id(examples.read(args.queries))
-    pool = examples.by_id(examples.read(args.pool))
-    rankings = groups.ranked(parquet.read(args.scores, schemas.SCORES), "score")
-    members = groups.choices(rankings, queries, pool, args.positives, args.last)
+class RewardTask:
+    """Pairs go through a cross-encoder; the positive is to score above its group (equation 2)."""
+
+    def __init__(
+        self,
+        network: Any,
+        feeder: feeding.Feeder,
+        queries: Mapping[str, str],
+        pool: Mapping[str, str],
+    ) -> None:
+        self.network, self.feeder = network, feeder
+        self.queries, self.pool = feeder.texts(queries), feeder.texts(pool)
+
+    def sequences(self, groups: Sequence[Group]) -> list[feeding.Tokens]:
+        return [self.feeder.two(self.queries[g.query_id], self.pool[d])
+                for g in groups for d in g.demonstrations]  # fmt: skip
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = self.network(**inputs).logits
+        return logits
+
+    def scores(self, outputs: Tensor, groups: int) -> Tensor:
+        return outputs.view(groups, -1)
+
+    def loss(
+        self, outputs: Tensor, batch: Sequence[Group], mine: slice
+    ) -> tuple[Tensor, trainer.Report]:
+        from ruie.losses import reward_loss
+
+        return reward_loss(self.scores(outputs, len(batch[mine]))), {}
+
+    def teacher(self, group: Group) -> list[float | None]:
+        return [None] * len(group.demonstrations)
+
+
+def texts(
+    data: training.Data, args: Any, tagged: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The texts of the queries and of the demonstrations that the training reads, by id; gold
+    spans are tagged on the sides that are named."""
+    asked, shown = (encoders.text_form(args, side, side in tagged)
+                    for side in ("query", "demonstration"))  # fmt: skip
+    return ({name: asked(data.queries[name]) for name in data.asked},
+            {name: shown(data.pool[name]) for name in data.shown})  # fmt: skip
+
+
+def prepare(args: Any) -> tuple[trainer.Run, training.Data, Any]:
+    """The training that the flags ask for, its data, and the tokenizer."""
+    rankings = groups.Rankings(parquet.read(args.scores, schemas.SCORES), "score")
+    data = training.read(args, rankings, rankings)
     accelerator = training.start(args)
-    tokenizer, network = load(args.model)
-    query_form = encoders.text_form(args, "query", not args.no_keywords)
-    demonstration_form = encoders.text_form(args, "demonstration", not args.no_keywords)
+    tagged = [] if args.no_keywords else ["query", "demonstration"]
+    tokenizer, network = load(args.model, bool(tagged) and not args.keywords_as_text)
+    feeder = feeding.Feeder(tokenizer, args.max_length)
+    task = RewardTask(network, feeder, *texts(data, args, tagged))
+    return trainer.Run(task, args, accelerator, "reward model"), data, tokenizer
 
-    from ruie.losses import reward_loss
 
-    def loss_of(model: Any, batch: list[groups.Group], mine: slice) -> Any:
-        pairs = [(g.query_id, d) for g in batch[mine] for d in g.demonstrations]
-        left = [query_form(queries[q]) for q, _ in pairs]
-        right = [demonstration_form(pool[d]) for _, d in pairs]
-        inputs = tokenizer(left, right, truncation="longest_first", max_length=args.max_length,
-                           padding=True, return_tensors="pt").to(accelerator.device)  # fmt: skip
-        scores = model(**inputs).logits.view(-1, 1 + args.negatives)
-        accuracy = (scores.argmax(-1) == 0).float().mean()
-        return reward_loss(scores), {"accuracy": accuracy}
-
-    trained = training.train(network, loss_of, members, args, accelerator)
+def main(argv: list[str] | None = None) -> None:
+    run, data, tokenizer = prepare(parser().parse_args(argv))
+    trainer.train(run, data.members, data.watched)
 
     def write(folder: Path) -> None:
-        trained.save_pretrained(folder)
+        run.task.network.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
-    training.publish(write, args.out, accelerator)
+    trainer.publish(write, run)
 
 
 if __name__ == "__main__":

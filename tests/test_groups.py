@@ -22,28 +22,31 @@ def table(*rows):
 
 
 def test_ranked_by_falling_score_with_ties_by_id():
-    found = groups.ranked(
+    found = groups.Rankings(
         table(("q2", "c", -1.0), ("q1", "b", 0.5), ("q2", "a", -0.5), ("q2", "b", -0.5),
               ("q1", "a", 2.0), ("q2", "d", 3.0)),
         "score",
     )  # fmt: skip
-    assert found == [
+    assert list(found) == [
         Ranked("q2", ["d", "a", "b", "c"], [3.0, -0.5, -0.5, -1.0]),
         Ranked("q1", ["a", "b"], [2.0, 0.5]),
     ]
+    assert found[-1] == found[1] == found[1:][0]
+    with pytest.raises(IndexError):
+        found[2]
 
 
 def test_the_column_is_the_one_asked_for():
     rows = pa.table({"query_id": ["q", "q"], "demonstration_id": ["a", "b"],
                      "score": [1.0, 2.0], "reward": [5.0, 4.0]})  # fmt: skip
-    assert groups.ranked(rows, "score")[0].demonstrations == ["b", "a"]
-    assert groups.ranked(rows, "reward")[0].demonstrations == ["a", "b"]
+    assert groups.Rankings(rows, "score")[0].demonstrations == ["b", "a"]
+    assert groups.Rankings(rows, "reward")[0].demonstrations == ["a", "b"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("pqr"), st.floats(-5, 5)), max_size=30))
 def test_ranking_loses_nothing(rows):
     rows = [(q, f"d{i}", s) for i, (q, s) in enumerate(rows)]
-    for r in groups.ranked(table(*rows), "score") if rows else ():
+    for r in groups.Rankings(table(*rows), "score") if rows else ():
         assert sorted(r.demonstrations) == sorted(d for q, d, _ in rows if q == r.query_id)
         assert r.scores == sorted(r.scores, reverse=True)
         assert all((r.query_id, d, s) in rows for d, s in zip(r.demonstrations, r.scores,

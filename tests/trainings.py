@@ -7,7 +7,7 @@ import random
 import pytest
 import tiny
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ruie import (
     examples,
@@ -16,6 +16,7 @@ from ruie import (
     schemas,
     train_retriever,
     train_reward,
+    trainer,
 )
 
 PEOPLE = ["Alice", "Bob", "Smith", "Peru", "Shell", "Oil", "Friday", "Monday"]
@@ -61,6 +62,7 @@ def arguments(data, model, out, *more):
         "--queries", data / "queries.parquet", "--pool", data / "pool.parquet",
         "--scores", data / "scores.parquet", "--model", data / model, "--batch-size", "8",
         "--negatives", "3", "--last", "6", "--learning-rate", "2e-3", "--seed", "5",
+        "--watch", "0",
         "--log", out.with_suffix(".parquet"), "--out", out, *more,
     ]  # fmt: skip
 
@@ -104,6 +106,28 @@ def first_batch(data):
     """The first global batch, and the samples by id."""
     queries = examples.by_id(examples.read(data / "queries.parquet"))
     pool = examples.by_id(examples.read(data / "pool.parquet"))
-    ranked = groups.ranked(parquet.read(data / "scores.parquet", schemas.SCORES), "score")
+    ranked = groups.Rankings(parquet.read(data / "scores.parquet", schemas.SCORES), "score")
     members = groups.choices(ranked, queries, pool, 3, 6)
     return next(groups.batches(members, 8, 3, 5)), queries, pool
+
+
+def first_gradients(program, words, folder):
+    """Write loss and gradients of the first global batch in float64, at once and in parts."""
+    args = program.parser().parse_args(words)
+    found = {}
+    for how, budget in (("once", 10**6), ("parts", 100)):
+        run, data, _ = program.prepare(args)
+        run.task.network.double()
+        batch = next(groups.batches(data.members, args.batch_size, args.negatives, args.seed))
+        n, of = run.accelerator.process_index, run.accelerator.num_processes
+        mine = slice(n * len(batch) // of, (n + 1) * len(batch) // of)
+        loss, *_ = trainer.gradients(
+            run.task, batch, mine, run.accelerator, budget, "0", how == "parts"
+        )
+        trainer.share(run.parameters, run.accelerator)
+        found[f"{how} loss"] = run.accelerator.reduce(loss, "mean").clone()
+        for name, p in run.task.network.named_parameters():
+            if p.grad is not None:
+                found[f"{how} {name}"] = p.grad.clone()
+    if run.accelerator.is_main_process:
+        save_file(found, f"{folder}/{args.out.name}.gradients.safetensors")
