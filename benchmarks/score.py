@@ -138,10 +138,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         body = sum(p.numel() for n, p in lm.model.base_model.named_parameters() if "embed" not in n)
         head = lm.model.get_output_embeddings().weight.numel()
         flops = 2 * (lm.useful * body + answers * head)
-        more = {
-            "computed_tokens": lm.computed, "shared_share": 1 - lm.useful / whole,
-            "share_of_matmul_rate": flops / seconds / matmul_rate(args.dtype, lm.device),
-        }  # fmt: skip
+        more = {"computed_tokens": lm.computed, "shared_share": 1 - lm.useful / whole}
+        # where a dtype is emulated there is no rate to compare with
+        if devices.arithmetic(args.dtype) == args.dtype:
+            more["share_of_matmul_rate"] = flops / seconds / matmul_rate(args.dtype, lm.device)
     return {
         "way": args.way, "dtype": args.dtype, "pairs": len(pairs), "seconds": seconds,
         "pairs_per_s": len(pairs) / seconds, "tokens_per_s": whole / seconds,

@@ -167,27 +167,42 @@ def _legend(axes: Any, below: float, columns: int = LEGEND) -> None:
     )  # fmt: skip
 
 
+#: What is drawn of a training, and its titles.
+CURVES = {
+    "loss": "loss", "accuracy": "accuracy", "mrr": "MRR, held aside",
+    "learning_rate": "learning rate", "samples_per_s": "samples/s",
+}  # fmt: skip
+
+
 def curves(training: pd.DataFrame) -> Any:
-    """A figure of one training: loss and accuracy by step; beyond ``MANY_STEPS`` with a running
-    mean over a twentieth of the steps."""
+    """A figure of one training: CURVES by step; beyond ``MANY_STEPS`` with a running mean over a
+    twentieth of the steps. What was not recorded is left out, but for loss and accuracy."""
     from matplotlib.figure import Figure
 
+    shown = [
+        name for name in CURVES
+        if name in ("loss", "accuracy") or (name in training and training[name].notna().any())
+    ]  # fmt: skip
     with style():
-        figure = Figure(figsize=(9, 2.7), layout="constrained")
-        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            steps, values = training["step"], training[name].astype(float)
-            many = len(steps) > MANY_STEPS
+        figure = Figure(figsize=(max(9, 3 * len(shown)), 2.7), layout="constrained")
+        for axes, name in zip(figure.subplots(1, len(shown)), shown, strict=True):
+            found = training[["step", name]].astype(float)
+            if name == "mrr":  # looked at now and then
+                found = found.dropna()
+            steps, values = found["step"], found[name]
+            many = len(steps) > MANY_STEPS and name != "learning_rate"
             axes.plot(
                 steps, values, color=COLOURS[0], linewidth=0.8 if many else 1.4,
-                alpha=0.35 if many else 1.0, marker=None if many else "o", markersize=3,
+                alpha=0.35 if many else 1.0, marker=None if len(steps) > MANY_STEPS else "o",
+                markersize=3,
             )  # fmt: skip
             if many:
                 mean = values.rolling(max(len(steps) // 20, 2), min_periods=1, center=True).mean()
                 axes.plot(steps, mean, color=COLOURS[0], linewidth=1.8)
             axes.set_xlabel("step")
-            axes.set_title(name, loc="left", fontsize=10)
+            axes.set_title(CURVES[name], loc="left", fontsize=10)
             axes.xaxis.get_major_locator().set_params(integer=True)
-            if name == "accuracy":
+            if name in ("accuracy", "mrr"):
                 axes.set_ylim(-0.03, 1.03)
             if values.isna().all():
                 axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")

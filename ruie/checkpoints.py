@@ -32,9 +32,9 @@ NO_FACTS = (
 FILES = ("queries", "pool", "scores", "rewards", "model")
 
 
-def facts(flags: Mapping[str, Any], kind: str) -> dict[str, str]:
+def facts(flags: Mapping[str, Any], program: str) -> dict[str, str]:
     """What decides what is trained: flags by value, files by content."""
-    out = {"kind": kind}
+    out = {"program": program}
     for name, value in flags.items():
         if name in FILES and value is not None and Path(value).exists():
             out[name] = _digest(Path(value))

@@ -57,7 +57,7 @@ def run(flags: argparse.Namespace) -> str:
         ("predictions", "Predictions", browse.section(rows, order, reasons)),
         ("speed", "Speed", sections.speed(read(flags.speed, schemas.SPEED), flags.plots)),
         ("scoring", "Scoring", sections.scoring(read(flags.planned, schemas.PLANNED))),
-        ("training", "Training", sections.training(flags.training, flags.plots)),
+        ("training", "Training", sections.training(flags.training, flags.pace, flags.plots)),
         ("data", "Data", sections.data(read(flags.data, schemas.REPORT))),
         ("provenance", "Provenance",
          provenance.section(flags.provenance, flags.config, flags.seed)),
@@ -73,7 +73,8 @@ def parser() -> cli.Parser:
     }.items():  # fmt: skip
         p.add_argument(f"--{name}", nargs="*", default=[], type=Path, help=f"{what} tables")
     for name, what in {
-        "training": "TRAINING tables", "why": "each system's CANDIDATES; a name may come again",
+        "training": "TRAINING tables", "pace": "PACE tables",
+        "why": "each system's CANDIDATES; a name may come again",
     }.items():  # fmt: skip
         p.add_argument(
             f"--{name}", nargs="*", default=[], type=cli.named, metavar="NAME=FILE", help=what

@@ -170,9 +170,12 @@ def speed(rows: pd.DataFrame, plots: Path | None) -> Html:
     return join(parts, "\n")
 
 
-def training(logs: Sequence[tuple[str, Path]], plots: Path | None) -> Html:
-    """Curves of each named TRAINING table."""
+def training(
+    logs: Sequence[tuple[str, Path]], paces: Sequence[tuple[str, Path]], plots: Path | None
+) -> Html:
+    """Curves of each named TRAINING table, with the PACE table of the same name."""
     parts = []
+    speed = {name: read([path], schemas.PACE) for name, path in paces}
     for name, path in logs:
         rows = read([path], schemas.TRAINING).sort_values("step", kind="stable")
         parts.append(tag("h3", name))
@@ -180,17 +183,26 @@ def training(logs: Sequence[tuple[str, Path]], plots: Path | None) -> Html:
             parts.append(note("No step was logged."))
             continue
         tenth = max(len(rows) // 10, 1)
-        ends = [
+        said = [
             f"{c} {rows[c].head(tenth).mean():.3f} in the first tenth of the steps, "
             f"{rows[c].tail(tenth).mean():.3f} in the last"
             for c in ("loss", "accuracy")
             if rows[c].notna().any()
         ]
-        label = f"{name}: {len(rows)} steps; " + "; ".join(ends)
+        watched = rows["mrr"].dropna()
+        if len(watched):
+            said.append(f"MRR {watched.iloc[0]:.3f} when first measured, {watched.iloc[-1]:.3f} "
+                        "at last")  # fmt: skip
+        if name in speed:
+            said.append(f"{speed[name]['samples_per_s'].median():.1f} samples/s (median)")
+            rows = rows.merge(speed[name], on="step", how="left")
+        label = f"{name}: {len(rows)} steps; " + "; ".join(said)
         parts.append(drawing(charts.curves(rows), f"training_{name}", label, plots))
     text = (
-        "Accuracy is the share of groups whose positive demonstration is ranked first; with more "
-        f"than {charts.MANY_STEPS} steps the strong line is a running mean."
+        "Accuracy is the share of groups whose positive demonstration is ranked first, MRR the "
+        "mean reciprocal rank of the LLM's best candidate for queries that are held aside; samples "
+        f"are pairs or texts. With more than {charts.MANY_STEPS} steps the strong line is a "
+        "running mean."
     )
     return join([tag("p", text), *parts], "\n") if parts else nothing("training log")
 

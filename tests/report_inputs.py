@@ -207,7 +207,11 @@ def inputs(tmp_path: Path) -> list[str]:
         for i in range(1, 51)
     ]
     log = folder / "training.parquet"
+    steps[24]["mrr"], steps[49]["mrr"] = 0.25, 0.5
     parquet.write(steps, schemas.TRAINING, log)
+    pace = folder / "pace.parquet"
+    seconds = [{"step": i, "seconds": 2.0, "samples_per_s": float(i)} for i in range(1, 51)]
+    parquet.write(seconds, schemas.PACE, pace)
     counts = {"instances": 7, "annotations": 9, "wrong offsets (found by literal search)": 3}
     rows = [
         {"dataset": "film", "task": "NER", "split": "train", "what": what, "count": n,
@@ -225,7 +229,7 @@ def inputs(tmp_path: Path) -> list[str]:
     (folder / "provenance.json").write_text(json.dumps(FACTS))
     return [
         "--tables", str(folder / "heldout.parquet"),
-        "--training", f"reward={log}", f"{BAD}={log}",
+        "--training", f"reward={log}", f"{BAD}={log}", "--pace", f"reward={pace}",
         "--data", str(folder / "data.parquet"),
         "--predictions", str(folder / "predictions.parquet"),
         "--config", str(folder / "config.json"),

@@ -53,16 +53,6 @@ def test_pool_hidden():
     assert empty.tolist() == [[0, 0], [0, 0]]  # no division by zero
 
 
-def test_batches_longest_first_within_the_budget():
-    lengths = [3, 10, 5, 5, 1, 8]
-    # longest first, ties by position: 10 | 8, 5 (2 x 8 = 16 <= 16) | 5, 3, 1 (3 x 5 = 15)
-    assert list(encoders.batches(lengths, 16)) == [[1], [5, 2], [3, 0, 4]]
-    # a text over the budget still gets a batch of its own
-    assert list(encoders.batches(lengths, 1)) == [[1], [5], [2], [3], [0], [4]]
-    assert list(encoders.batches([], 16)) == []
-    assert list(encoders.batches([0, 0], 4)) == [[0, 1]]
-
-
 @pytest.mark.parametrize("budget", [1, 40, 8192])
 @pytest.mark.parametrize("pooling", encoders.POOLINGS)
 def test_encode_equals_one_text_at_a_time(folder, pooling, budget):
@@ -125,11 +115,3 @@ def test_text_forms():
     )
     default = encoders.text_form(p.parse_args([]), "demonstration", keywords=False)
     assert default(e) == prompt.render(e)
-
-
-def test_pairs_are_tokenised_whole(folder):
-    encoder = encoders.BiEncoder(folder, "mean", True, 8)
-    one, two = encoder.tokenizer("Oil", add_special_tokens=False)["input_ids"], 600
-    pair = encoders.tokenize(encoder.tokenizer, ["Oil"], ["Oil " * two])[0]
-    # [CLS] Oil [SEP] Oil x 600 [SEP], nothing cut though the tokenizer's limit is 512
-    assert len(pair) == 3 + len(one) * (1 + two)

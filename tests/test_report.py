@@ -37,6 +37,7 @@ def test_page_holds_the_numbers(inputs: list[str], tmp_path: Path) -> None:
     assert ["NER", "film", "6", "48", "31", "5", "8", "1", "4,000", "1,500", "62.5"] in read.rows
     assert "48 candidates, 31 prompts; 5 without their demonstration, 8 skipped" in read.text
     assert "reward: 50 steps; loss 0.913 in the first tenth of the steps, 0.042" in read.text
+    assert "MRR 0.250 when first measured, 0.500 at last; 25.5 samples/s (median)" in read.text
     assert "3 datasets, 2 systems, 1 language model, 3 answers; k = 4" in read.text
 
 

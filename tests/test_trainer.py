@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -28,18 +26,6 @@ from trainings import (
 
 from ruie import aside, examples, parquet, prompt, schemas, train_retriever, train_reward, trainer
 from ruie.cli import UserError
-
-
-@pytest.fixture(scope="module")
-def dropout(data, tmp_path_factory):
-    """The tiny models with dropout."""
-    folder = tmp_path_factory.mktemp("dropout")
-    for name in ("bert", "cross"):
-        shutil.copytree(data / name, folder / name)
-        config = json.loads((folder / name / "config.json").read_text())
-        config |= {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
-        (folder / name / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 def assert_close(one, two, atol):

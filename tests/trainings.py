@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 
 import pytest
 import tiny
@@ -54,6 +56,18 @@ def data(tmp_path_factory):
     parquet.write(rewards, schemas.REWARDS, folder / "rewards.parquet")
     tiny.encoder(folder / "bert")
     tiny.encoder(folder / "cross", classifier=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dropout(data, tmp_path_factory):
+    """The tiny models with dropout."""
+    folder = tmp_path_factory.mktemp("dropout")
+    for name in ("bert", "cross"):
+        shutil.copytree(data / name, folder / name)
+        config = json.loads((folder / name / "config.json").read_text())
+        config |= {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
+        (folder / name / "config.json").write_text(json.dumps(config))
     return folder
 
 

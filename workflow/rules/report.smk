@@ -216,6 +216,7 @@ rule report:
         tables=tables(),
         data=normalised("{split}.report.parquet"),
         training=[f"{RUN}/{name}/training.parquet" for name in trainings()],
+        pace=[f"{RUN}/{name}/pace.parquet" for name in trainings()],
         predictions=of_runs("predictions"),
         pool=f"{RUN}/pool.parquet",
         why=[path for _, path in retrieved()],
@@ -267,7 +268,8 @@ rule report:
         # a training is called by its place in the run: reward/keywords, retriever/ruie
         named=flags(
             training=[f"{name}={RUN}/{name}/training.parquet" for name in trainings()]
-            or None
+            or None,
+            pace=[f"{name}={RUN}/{name}/pace.parquet" for name in trainings()] or None,
         ),
         # by functions: their braces are for bash, no wildcards
         predictions=lambda w: run_paths("predictions"),

@@ -44,7 +44,18 @@ def hyperparameters(section):
         "mixed_precision": config["training"]["mixed_precision"],
         "query_fields": c["query_fields"],
         "demonstration_fields": c["demonstration_fields"],
+        "watch": config["training"]["watch"],
+        "watch_every": config["training"]["watch_every"],
+        "keywords_as_text": not config["training"]["keyword_tokens"],
     }
+
+
+def computing(name):
+    """How a training computes and what it keeps: resources, for they are no reason to train anew."""
+    c = config["training"]
+    names = "batch_tokens accumulate gradient_checkpointing save_every keep".split()
+    board = f"{RUN}/tensorboard/{name}" if c["tensorboard"] else None
+    return flags(**{n: c[n] for n in names}, tensorboard=board)
 
 
 rule train_reward:
@@ -56,6 +67,7 @@ rule train_reward:
     output:
         model=directory(f"{RUN}/reward/{{variant}}/model"),
         log=f"{RUN}/reward/{{variant}}/training.parquet",
+        pace=f"{RUN}/reward/{{variant}}/pace.parquet",
     log:
         f"{RUN}/logs/train_reward/{{variant}}.log",
     benchmark:
@@ -66,10 +78,11 @@ rule train_reward:
         mem_mb=lambda w, attempt: 32000 * attempt,
         runtime=lambda w, attempt: 1440 * attempt,
         gpu=config["training"]["processes"],
+        computing=lambda w: computing(f"reward/{w.variant}"),
     params:
         launch=launch(),
         flags=lambda w: flags(
-            version="train-1",
+            version="train-2",
             seed=config["seed"],
             no_keywords=w.variant == "plain",
             **hyperparameters("reward"),
@@ -77,8 +90,8 @@ rule train_reward:
     shell:
         "{params.launch} --num_cpu_threads_per_process {threads} -m ruie.train_reward"
         " --scores {input.scores} --queries {input.queries} --pool {input.pool}"
-        " --model {input.model:q} {params.flags} --log {output.log} --out {output.model}"
-        " > {log} 2>&1"
+        " --model {input.model:q} {params.flags} {resources.computing} --log {output.log}"
+        " --pace {output.pace} --out {output.model} > {log} 2>&1"
 
 
 rule score_reward:
@@ -127,6 +140,7 @@ rule train_retriever:
     output:
         model=directory(f"{RUN}/retriever/{{system}}/model"),
         log=f"{RUN}/retriever/{{system}}/training.parquet",
+        pace=f"{RUN}/retriever/{{system}}/pace.parquet",
     log:
         f"{RUN}/logs/train_retriever/{{system}}.log",
     benchmark:
@@ -137,12 +151,13 @@ rule train_retriever:
         mem_mb=lambda w, attempt: 32000 * attempt,
         runtime=lambda w, attempt: 1440 * attempt,
         gpu=config["training"]["processes"],
+        computing=lambda w: computing(f"retriever/{w.system}"),
     params:
         launch=launch(),
         # the folder is named by its flag where there is one: none teaches by the LLM's scores
         rewards=lambda w, input: flags(rewards=input.get("rewards") or None),
         flags=lambda w: flags(
-            version="train-1",
+            version="train-2",
             seed=config["seed"],
             no_keywords=not SYSTEMS[w.system]["keywords"],
             no_distill=not SYSTEMS[w.system]["distill"],
@@ -158,5 +173,5 @@ rule train_retriever:
     shell:
         "{params.launch} --num_cpu_threads_per_process {threads} -m ruie.train_retriever"
         " --scores {input.scores} {params.rewards} --queries {input.queries} --pool {input.pool}"
-        " --model {input.model:q} {params.flags} --log {output.log} --out {output.model}"
-        " > {log} 2>&1"
+        " --model {input.model:q} {params.flags} {resources.computing} --log {output.log}"
+        " --pace {output.pace} --out {output.model} > {log} 2>&1"
