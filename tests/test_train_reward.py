@@ -15,13 +15,16 @@ from ruie import (
 )
 
 
-def test_first_reward_loss_by_hand(data, tmp_path):
+@pytest.mark.parametrize("tagged", [False, True])
+def test_first_reward_loss_by_hand(data, tmp_path, tagged):
     """Equation 2 over the first batch, group by group and pair by pair, without padding."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     batch, queries, pool = first_batch(data)
-    # --no-keywords: the untrained tag vectors are drawn at random, and are left out here
-    log = reward(data, tmp_path / "r", "--no-keywords", steps=1)
+    # the tags are left out or plain text: as tokens of their own their vectors are drawn at random
+    words = "--keywords-as-text" if tagged else "--no-keywords"
+    log = reward(data, tmp_path / "r", words, steps=1)
+    assert ("<Keyword>" in AutoTokenizer.from_pretrained(tmp_path / "r").get_vocab()) is False
     tokenizer = AutoTokenizer.from_pretrained(data / "cross")
     model = AutoModelForSequenceClassification.from_pretrained(data / "cross").eval()
     losses, firsts = [], []
@@ -30,8 +33,9 @@ def test_first_reward_loss_by_hand(data, tmp_path):
         for d in g.demonstrations:
             # both sides with their answers (section 3.3)
             inputs = tokenizer(
-                prompt.render(queries[g.query_id]), prompt.render(pool[d]), return_tensors="pt"
-            )
+                prompt.render(queries[g.query_id], keywords=tagged),
+                prompt.render(pool[d], keywords=tagged), return_tensors="pt",
+            )  # fmt: skip
             with torch.no_grad():
                 scores.append(model(**inputs).logits.item())
         e = np.exp(np.array(scores))
@@ -39,3 +43,13 @@ def test_first_reward_loss_by_hand(data, tmp_path):
         firsts.append(scores[0] == max(scores))
     assert log[0]["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
     assert log[0]["accuracy"] == pytest.approx(np.mean(firsts))
+
+
+def test_the_tags_are_tokens_of_their_own(trained):
+    from transformers import AutoTokenizer
+
+    folder, *_ = trained
+    for name in ("reward", "retriever"):
+        tokenizer = AutoTokenizer.from_pretrained(folder / name)
+        found = tokenizer.tokenize("<Keyword>Oil</Keyword>")
+        assert [found[0], found[-1]] == ["<Keyword>", "</Keyword>"]
