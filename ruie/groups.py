@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -80,10 +81,16 @@ def choices(
     where nothing is left.
     """
     out, same, lone = [], 0, 0
+
+    @functools.cache  # a demonstration is the candidate of many queries
+    def shown(demonstration: str) -> object:
+        return _answer(pool[demonstration])
+
     for r in rankings:
         positives = r.demonstrations[:top]
         tail = r.demonstrations[max(top, len(r.demonstrations) - last) :]
-        negatives = [d for d in tail if _answer(pool[d]) != _answer(queries[r.query_id])]
+        own = _answer(queries[r.query_id])
+        negatives = [d for d in tail if shown(d) != own]
         same += len(tail) - len(negatives)
         if negatives:
             out.append(Choices(r.query_id, positives, negatives))
