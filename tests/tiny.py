@@ -8,6 +8,7 @@ again by hand.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,16 +37,18 @@ SENTENCES = [
 
 
 def _encoder_tokenizer() -> Any:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    # a trainer would choose otherwise in every process: letters, and words of three to five
+    words = sorted({w for s in SENTENCES for w in re.findall(r"\w+|[^\w\s]", s.lower())})
+    letters = sorted({c for w in words for c in w})
+    pieces = [*letters, *(f"##{c}" for c in letters), *(w for w in words if 2 < len(w) < 6)]
+    vocabulary = {piece: i for i, piece in enumerate([*special, *pieces])}
+    t = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106
     t.normalizer = normalizers.BertNormalizer()
     t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    t.train_from_iterator(
-        SENTENCES, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
-    )
     t.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
