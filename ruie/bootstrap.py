@@ -8,7 +8,6 @@ of an average are drawn independently.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from typing import Any
 
@@ -93,14 +92,7 @@ def p_value(values: Floats | None) -> float | None:
 def add_arguments(parser: cli.Parser) -> None:
     """The options of whatever resamples."""
     parser.add_argument(
-        "--resamples", type=_whole, default=RESAMPLES,
+        "--resamples", type=cli.whole, default=RESAMPLES,
         help="of the queries, for the intervals (%(default)s); 0: no intervals",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the resamples")
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return value

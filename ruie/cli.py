@@ -65,6 +65,13 @@ def positive(text: str) -> int:
     return value
 
 
+def whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return value
+
+
 def duration(seconds: float) -> str:
     """``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
     minutes, rest = divmod(round(seconds), 60)

@@ -142,7 +142,7 @@ def parser() -> cli.Parser:
                    metavar="NAME=FOLDER", help="trained on plain ones")  # fmt: skip
     encode.add_encoder_arguments(p)  # --model is the untrained encoder
     encoders.add_text_arguments(p, "query", "demonstration")
-    p.add_argument("--watch", type=int, default=64, help="queries held aside (%(default)s)")
+    p.add_argument("--watch", type=cli.whole, default=64, help="queries held aside (%(default)s)")
     p.add_argument("--split-seed", type=int, default=0, help="of the trainings' --seed")
     p.add_argument("--positives", type=cli.positive, default=3, help="(%(default)s)")
     p.add_argument("--last", type=cli.positive, default=16, help="negatives (%(default)s)")

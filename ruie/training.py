@@ -38,10 +38,12 @@ def add_arguments(p: cli.Parser, batch: int, negatives: int, steps: int, rate: f
     ):
         p.add_argument(f"--{name}", type=cli.positive, default=value, help=f"{what} (%(default)s)")
     p.add_argument("--checkpoints", type=Path, help="folder of checkpoints (OUT.checkpoints)")
-    p.add_argument("--watch", type=int, default=64,
+    p.add_argument("--watch", type=cli.whole, default=64,
                    help="queries held aside, a tenth of all at most (%(default)s)")  # fmt: skip
     p.add_argument("--learning-rate", type=float, default=rate, help="(%(default)s)")
-    p.add_argument("--warmup-steps", type=int, default=0, help="linear warm-up, then linear decay")
+    p.add_argument(
+        "--warmup-steps", type=cli.whole, default=0, help="linear warm-up, then linear decay"
+    )
     p.add_argument("--no-keywords", action="store_true", help="Table 6: without keyword tags")
     p.add_argument("--keywords-as-text", action="store_true",
                    help="the tags are text to the tokenizer, no tokens of their own")  # fmt: skip
@@ -61,7 +63,11 @@ def start(args: Any) -> Accelerator:
     from accelerate.utils import set_seed
 
     set_seed(args.seed)
-    return Accelerator(mixed_precision=args.mixed_precision)
+    try:
+        return Accelerator(mixed_precision=args.mixed_precision)
+    except ValueError as error:
+        line = " ".join(str(error).split())
+        raise cli.UserError(f"--mixed-precision {args.mixed_precision}: {line}") from None
 
 
 @dataclass(frozen=True)

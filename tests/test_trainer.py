@@ -111,6 +111,31 @@ def test_the_same_in_parts_as_at_once(data, dropout, tmp_path):
         assert abs(without[0]["loss"] - once[0]["loss"]) > 1e-4  # there is dropout
 
 
+@pytest.fixture
+def anew():
+    """A process has one precision: forget it, before and after."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
+
+
+def test_mixed_precision(data, trained, tmp_path, anew):
+    _, *logs = trained
+    for train, log in zip((reward, retriever), logs, strict=True):
+        found = train(data, tmp_path / "r", "--mixed-precision", "bf16", steps=2)
+        # 8 bits of a number: losses of about 2 agree to the second digit, and not to the sixth
+        assert found[0]["loss"] == pytest.approx(log[0]["loss"], rel=0.05)
+        assert found[0]["loss"] != pytest.approx(log[0]["loss"], rel=1e-6)
+        assert weights(tmp_path / "r")["embeddings.word_embeddings.weight" if train is retriever
+                                       else "bert.embeddings.word_embeddings.weight"].dtype \
+            == torch.float32  # fmt: skip
+    # what Accelerate refuses is one line
+    with pytest.raises(UserError, match="--mixed-precision fp16: .*already been initialized"):
+        reward(data, tmp_path / "r", "--mixed-precision", "fp16", steps=2)
+
+
 def test_queries_held_aside_are_watched_and_not_trained_on(data, tmp_path, monkeypatch):
     seen = set()
     plain = trainer.Run.take
