@@ -107,17 +107,3 @@ class BiEncoder:
         for rows, vectors in zip(parts, found, strict=True):
             out[rows] = vectors
         return out, feeder.cut
-
-
-def save_retriever(encoder: BiEncoder, folder: Path) -> None:
-    """A folder that ``SentenceTransformer(folder)`` and plain ``transformers`` load."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
-
-    encoder.model.save_pretrained(folder)
-    encoder.tokenizer.save_pretrained(folder)
-    transformer = Transformer(str(folder), max_seq_length=encoder.max_length)
-    modules = [transformer, Pooling(encoder.model.config.hidden_size, encoder.pooling)]
-    if encoder.normalize:
-        modules.append(Normalize())
-    SentenceTransformer(modules=modules, device="cpu").save(str(folder), create_model_card=False)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import cli, encoders, feeding, groups, parquet, schemas, trainer, training
+from ruie import cards, cli, encoders, feeding, groups, parquet, saving, schemas, trainer, training
 from ruie.groups import Group
 from ruie.train_reward import add_keyword_tokens, texts
 
@@ -156,7 +156,13 @@ def main(argv: list[str] | None = None) -> None:
         p.error("--ranked-by reward needs --rewards")
     run, data, encoder = prepare(args)
     trainer.train(run, data.members, data.watched)
-    trainer.publish(lambda folder: encoders.save_retriever(encoder, folder), run)
+
+    def write(folder: Path) -> None:
+        saving.save_retriever(encoder, folder, args.query_prefix, args.demonstration_prefix)
+        text = cards.card("retriever", vars(args), data, run.training)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+
+    trainer.publish(write, run)
 
 
 if __name__ == "__main__":

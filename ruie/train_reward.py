@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ruie import (
+    cards,
     cli,
     encoders,
     feeding,
@@ -19,6 +20,7 @@ from ruie import (
     keywords,
     parquet,
     prompt,
+    saving,
     schemas,
     trainer,
     training,
@@ -113,12 +115,14 @@ def prepare(args: Any) -> tuple[trainer.Run, training.Data, Any]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    run, data, tokenizer = prepare(parser().parse_args(argv))
+    args = parser().parse_args(argv)
+    run, data, tokenizer = prepare(args)
     trainer.train(run, data.members, data.watched)
 
     def write(folder: Path) -> None:
-        run.task.network.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        saving.save_reward(run.task.network, tokenizer, folder, args.max_length)
+        text = cards.card("reward", vars(args), data, run.training)
+        (folder / "README.md").write_text(text, encoding="utf-8")
 
     trainer.publish(write, run)
 

@@ -1,0 +1,109 @@
+"""The model card that a training writes into its model's folder: data, parameters, measures,
+origin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ruie
+from ruie import provenance, training
+from ruie.checkpoints import FILES, NO_FACTS
+from ruie.markdown import table
+
+RETRIEVER = """It finds demonstrations for information extraction: a bi-encoder distilled from a \
+reward model and from a language model's preference (RUIE, COLING 2025, section 3.4).
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/of/this/folder")
+query = model.encode("Task: ...\\nSchema: [...]\\nInput: ...", prompt_name="query")
+pool = model.encode(["Task: ...\\nSchema: [...]\\nInput: ...\\nOutput: ..."], prompt_name="document")
+model.similarity(query, pool)
+```
+"""
+REWARD = """It says how much a demonstration helps with a query, both with their answers: a \
+cross-encoder that learned a language model's preference (RUIE, COLING 2025, section 3.3). A \
+single score means nothing; differences between demonstrations of one query do.
+
+```python
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("path/of/this/folder")
+sample = "Task: ...\\nSchema: [...]\\nInput: ...\\nOutput: ..."
+model.predict([(sample, sample)])  # (query, demonstration)
+```
+"""
+TAGS = "In texts that are tagged, gold spans stand between `<Keyword>` and `</Keyword>`."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``tags`` and ``library`` are Hugging Face's words."""
+
+    title: str
+    text: str
+    library: str
+    pipeline: str
+
+
+KINDS = {
+    "retriever": Kind("RUIE retriever", RETRIEVER, "sentence-transformers",
+                      "sentence-similarity"),
+    "reward": Kind("RUIE reward model", REWARD, "sentence-transformers", "text-ranking"),
+}  # fmt: skip
+
+
+def card(
+    kind: str, flags: Mapping[str, Any], data: training.Data, rows: Sequence[Mapping[str, Any]]
+) -> str:
+    """The card's text. ``flags`` are those of the training, ``rows`` its TRAINING table."""
+    what = KINDS[kind]
+    model = str(flags["model"])
+    base = Path(model).name if Path(model).is_dir() else model
+    head = [
+        "---", f"library_name: {what.library}", f"pipeline_tag: {what.pipeline}", "language: en",
+        f"base_model: {_quoted(base)}", "tags: [information-extraction, retrieval, ruie]", "---",
+    ]  # fmt: skip
+    counts = Counter((data.queries[c.query_id].task, data.queries[c.query_id].dataset)
+                     for c in data.members)  # fmt: skip
+    shown = {d for c in data.members for d in (*c.positives, *c.negatives)}
+    parameters = {
+        name: value for name, value in sorted(flags.items())
+        if name not in FILES and name not in NO_FACTS and name != "version"
+    }  # fmt: skip
+    measures = [
+        (name, _first(rows, name), _first(rows[::-1], name))
+        for name in ("loss", "distill", "contrastive", "accuracy", "mrr")
+        if _first(rows, name) is not None
+    ]
+    parts = [
+        "\n".join(head), f"# {what.title}", what.text + "\n" + TAGS, "## Data",
+        f"{len(data.members):,} queries and {len(shown):,} demonstrations; "
+        f"{len(data.watched):,} queries were held aside.",
+        table(["task", "dataset", "queries"], [[*k, n] for k, n in sorted(counts.items())]),
+        "## Measures", f"{len(rows):,} steps. Accuracy: groups whose positive is ranked first; "
+        "MRR: of the language model's best candidate, on the queries held aside.",
+        table(["measure", "first", "last"], [[n, f"{a:.4f}", f"{b:.4f}"] for n, a, b in measures]),
+        "## Parameters", table(
+            ["flag", "value"], [[f"--{n.replace('_', '-')}", str(v)] for n, v in parameters.items()]
+        ),
+        "## Origin", table(["what", "version"], [
+            ["commit", provenance.commit(Path(ruie.__file__).resolve().parents[1])],
+            *([name, version] for name, version in provenance.versions().items()),
+        ]),
+    ]  # fmt: skip
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _first(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    return next((r[name] for r in rows if r[name] is not None), None)
+
+
+def _quoted(text: str) -> str:
+    """A YAML string in double quotes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
