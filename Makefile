@@ -1,10 +1,10 @@
-# make demo | test | check | bench-score | clean-env; see README.md
+# make demo | test | check | bench-score | bench-train | clean-env; see README.md
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 VENV ?= .venv
 # vLLM's CUDA build where an NVIDIA driver answers, its CPU build elsewhere; set it to choose
 ACCELERATOR ?= $(shell nvidia-smi -L > /dev/null 2>&1 && echo cuda || echo cpu)
-# what workflow/datasets/ie_sample.yaml names, for bench-score
+# what workflow/datasets/ie_sample.yaml names, for bench-score and bench-train
 DATA ?= data/ie
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # import, which must be kept even where the machine says otherwise, or every job compiles it again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env demo test check bench-score clean-env
+.PHONY: env demo test check bench-score bench-train clean-env
 
 env: $(DONE)
 
@@ -45,6 +45,11 @@ bench-score: env
 	snakemake results/bench/candidates.parquet models/gemma-3-270m --cores $(CORES) \
 	  --configfile workflow/demo.yaml workflow/studies/bench.yaml --config 'datasets={root: $(DATA)}'
 	python benchmarks/score.py --run results/bench --model models/gemma-3-270m
+
+bench-train: env
+	snakemake results/bench/candidates.parquet models/minilm --cores $(CORES) \
+	  --configfile workflow/demo.yaml workflow/studies/bench.yaml --config 'datasets={root: $(DATA)}'
+	python benchmarks/train.py --run results/bench --model models/minilm
 
 clean-env:
 	rm -rf $(VENV)

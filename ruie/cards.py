@@ -22,7 +22,8 @@ from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("path/of/this/folder")
 query = model.encode("Task: ...\\nSchema: [...]\\nInput: ...", prompt_name="query")
-pool = model.encode(["Task: ...\\nSchema: [...]\\nInput: ...\\nOutput: ..."], prompt_name="document")
+sample = "Task: ...\\nSchema: [...]\\nInput: ...\\nOutput: ..."
+pool = model.encode([sample], prompt_name="document")
 model.similarity(query, pool)
 ```
 """
