@@ -21,7 +21,6 @@ include: "workflow/rules/retrieval.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/learning.smk"
 include: "workflow/rules/paper.smk"
 
 

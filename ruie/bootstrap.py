@@ -60,16 +60,6 @@ def differences(
     return f1(sums[:, :3]) - f1(sums[:, 3:])
 
 
-def mean_interval(
-    values: Floats, resamples: int, seed: int, name: str
-) -> tuple[float | None, float | None]:
-    """The 95 % interval of the mean of ``values``, one for each query; None without resamples."""
-    if not resamples or not len(values):
-        return None, None
-    sums = resampled(values[:, None], resamples, seed, name, "")
-    return interval(sums[:, 0] / len(values))
-
-
 def interval(values: Floats | None) -> tuple[float | None, float | None]:
     """The ends of the 95 % percentile interval; None without any value."""
     if values is None or not len(values):

@@ -10,18 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ruie import (
-    browse,
-    cli,
-    details,
-    headline,
-    learned,
-    parquet,
-    provenance,
-    schemas,
-    sections,
-    shown,
-)
+from ruie import browse, cli, details, headline, parquet, provenance, schemas, sections, shown
 from ruie.headline import print_table
 from ruie.page import Html, document
 from ruie.sections import read
@@ -69,8 +58,6 @@ def run(flags: argparse.Namespace) -> str:
         ("speed", "Speed", sections.speed(read(flags.speed, schemas.SPEED), flags.plots)),
         ("scoring", "Scoring", sections.scoring(read(flags.planned, schemas.PLANNED))),
         ("training", "Training", sections.training(flags.training, flags.pace, flags.plots)),
-        ("learning", "Learning",
-         learned.section(read(flags.learning, schemas.LEARNING), flags.plots)),
         ("data", "Data", sections.data(read(flags.data, schemas.REPORT))),
         ("provenance", "Provenance",
          provenance.section(flags.provenance, flags.config, flags.seed)),
@@ -82,8 +69,7 @@ def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     for name, what in {
         "tables": "RESULTS", "comparisons": "COMPARISONS", "labels": "LABELS", "errors": "ERRORS",
-        "speed": "SPEED", "data": "REPORT", "planned": "PLANNED", "learning": "LEARNING",
-        "predictions": "PREDICTIONS",
+        "speed": "SPEED", "data": "REPORT", "planned": "PLANNED", "predictions": "PREDICTIONS",
     }.items():  # fmt: skip
         p.add_argument(f"--{name}", nargs="*", default=[], type=Path, help=f"{what} tables")
     for name, what in {

@@ -199,21 +199,6 @@ FAILED = pa.schema(
         ("output", pa.float64()),
     ]
 )
-#: How well a ranker orders the candidates of queries held aside (ruie/learning.py). ``against``:
-#: ``llm``, or the name of a reward model; ``task``: one of the four, or ``all``; ``n`` queries;
-#: ``low``, ``high``: 95 % bootstrap interval over them.
-LEARNING = pa.schema(
-    [
-        ("ranker", pa.string()),
-        ("against", pa.string()),
-        ("measure", pa.string()),
-        ("task", pa.string()),
-        ("n", pa.int64()),
-        ("value", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-    ]
-)
 #: What the language model answered. ``demonstrations``: ids in prompt order, the best last;
 #: ``dropped``: demonstrations left out to keep the prompt within its budget.
 PREDICTIONS = pa.schema(

@@ -159,13 +159,6 @@ def write_details(folder: Path) -> list[str]:
             {"task": "NER", "dataset": "film", "queries": 6, "pairs": 48, "prompts": 31,
              "shortened": 5, "skipped": 8, "skipped_queries": 1, "tokens": 4000, "work": 1500},
         ]),
-        "learning": (schemas.LEARNING, [
-            {"ranker": ranker, "against": "llm", "measure": "auc", "task": task, "n": n,
-             "value": value, "low": low, "high": high}
-            for ranker, value, low, high in (("chance", 0.5, None, None),
-                                             ("reward/keywords", 0.75, 0.625, 0.875))
-            for task, n in (("all", 12), ("NER", 7), ("RE", 5))
-        ]),
         "speed": (schemas.SPEED, [{**seconds, "k": 0, "seconds": 5.0},
                                   {**seconds, "k": 4, "seconds": 10.0}]),
     }  # fmt: skip

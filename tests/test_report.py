@@ -11,7 +11,7 @@ from ruie import cli, headline, report
 
 SECTIONS = [
     "results", "charts", "significance", "labels", "errors", "inference", "predictions", "speed",
-    "scoring", "training", "learning", "data", "provenance",
+    "scoring", "training", "data", "provenance",
 ]  # fmt: skip
 
 
@@ -33,11 +33,6 @@ def test_page_holds_the_numbers(inputs: list[str], tmp_path: Path) -> None:
             "0"] in read.rows  # fmt: skip
     assert ["lm", "0", "none", "1", "1", "100.0", "6.0", "6", "0", "0", "0", "stop 1", "1"] \
         in read.rows  # fmt: skip
-    assert read.rows.count(["Ranker", "auc, against llm"]) == 3  # all tasks, and each
-    assert read.rows.count(["reward/keywords", "0.750 [0.625, 0.875]"]) == 3
-    assert ["chance", "0.500"] in read.rows
-    assert "12 queries." in read.text
-    assert "NER: 7 queries" in read.text
     # 1500 of 4000 tokens are computed
     assert ["NER", "film", "6", "48", "31", "5", "8", "1", "4,000", "1,500", "62.5"] in read.rows
     assert "48 candidates, 31 prompts; 5 without their demonstration, 8 skipped" in read.text
@@ -59,7 +54,7 @@ def test_page_holds_speed_and_provenance(inputs: list[str], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "missing",
     ["tables", "training", "data", "predictions", "config", "provenance", "comparisons", "labels",
-     "errors", "speed", "planned", "learning"],
+     "errors", "speed", "planned"],
 )  # fmt: skip
 def test_each_input_may_be_missing(missing: str, inputs: list[str], tmp_path: Path) -> None:
     at = inputs.index(f"--{missing}")

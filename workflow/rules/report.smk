@@ -40,11 +40,6 @@ def planned():
     return [f"{RUN}/scores/{config['scoring']['llm']}/counts.parquet"]
 
 
-def learned():
-    """What the trainings have learned, where something is trained."""
-    return [f"{RUN}/learning.parquet"] if trainings() else []
-
-
 def explaining_variant():
     """The reward model that judges the shown demonstrations: the first that teaches."""
     systems = config["evaluation"]["systems"]
@@ -82,7 +77,6 @@ REPORTED = {
     "labels": (of_runs("labels"), lambda: run_paths("labels")),
     "errors": (error_tables(), lambda: " ".join(error_tables())),
     "planned": (planned(), lambda: " ".join(planned())),
-    "learning": (learned(), lambda: " ".join(learned())),
 }
 # The shown predictions, scored afterwards by the models that the training has used.
 EXPLAINED = {
@@ -234,7 +228,6 @@ rule report:
             "details",
             "error_kinds",
             "headline",
-            "learned",
             "charts",
             "browse",
             "shown",
