@@ -77,8 +77,9 @@ class Panel:
         return float(max(0.0, self.values.max().max(), self.high.fillna(0).max().max()))
 
 
-def bars(panels: list[Panel]) -> Any:
-    """A figure with a panel of grouped bars below another, with whiskers for the intervals."""
+def bars(panels: list[Panel], y: str = "F1 (%)", digits: int = 1) -> Any:
+    """A figure with a panel of grouped bars below another, with whiskers for the intervals; the
+    numbers on the bars have so many ``digits``."""
     from matplotlib.figure import Figure
 
     height = sum(2.6 + 0.22 * -(-len(panel.values) // LEGEND) for panel in panels)
@@ -101,16 +102,16 @@ def bars(panels: list[Panel]) -> Any:
                 )  # fmt: skip
                 if numbers.size <= MANY_BARS:
                     ends = panel.high.iloc[i].fillna(values)
-                    for x, y, value in zip(places, ends, values, strict=True):
+                    for x, end, value in zip(places, ends, values, strict=True):
                         if value == value:
                             axes.annotate(
-                                f"{value:.1f}", (x, y), xytext=(0, 1.5), fontsize=8,
+                                f"{value:.{digits}f}", (x, end), xytext=(0, 1.5), fontsize=8,
                                 textcoords="offset points", ha="center", va="bottom",
                             )  # fmt: skip
             axes.set_xticks(range(numbers.shape[1]), list(numbers.columns))
             axes.tick_params(axis="x", length=0)
             axes.grid(axis="x", visible=False)
-            axes.set_ylabel("F1 (%)")
+            axes.set_ylabel(y)
             axes.set_ylim(0, max(1.12 * panel.top, 1.0))
             axes.set_title(panel.title, loc="left", fontsize=10)
             _legend(axes, -0.12)

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from ruie import browse, cli, details, headline, parquet, provenance, schemas, sections, shown
+from ruie import (
+    browse,
+    cli,
+    details,
+    headline,
+    learned,
+    parquet,
+    provenance,
+    schemas,
+    sections,
+    shown,
+)
 from ruie.headline import print_table
 from ruie.page import Html, document
 from ruie.sections import read
@@ -58,6 +69,8 @@ def run(flags: argparse.Namespace) -> str:
         ("speed", "Speed", sections.speed(read(flags.speed, schemas.SPEED), flags.plots)),
         ("scoring", "Scoring", sections.scoring(read(flags.planned, schemas.PLANNED))),
         ("training", "Training", sections.training(flags.training, flags.pace, flags.plots)),
+        ("learning", "Learning",
+         learned.section(read(flags.learning, schemas.LEARNING), flags.plots)),
         ("data", "Data", sections.data(read(flags.data, schemas.REPORT))),
         ("provenance", "Provenance",
          provenance.section(flags.provenance, flags.config, flags.seed)),
@@ -70,6 +83,7 @@ def parser() -> cli.Parser:
     for name, what in {
         "tables": "RESULTS", "comparisons": "COMPARISONS", "labels": "LABELS", "errors": "ERRORS",
         "speed": "SPEED", "data": "REPORT", "planned": "PLANNED", "predictions": "PREDICTIONS",
+        "learning": "LEARNING",
     }.items():  # fmt: skip
         p.add_argument(f"--{name}", nargs="*", default=[], type=Path, help=f"{what} tables")
     for name, what in {

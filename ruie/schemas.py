@@ -188,6 +188,23 @@ TRAINING = pa.schema(
 #: How fast a training went, apart from TRAINING, which is the same whenever it is run: ``seconds``
 #: since the step before, ``samples_per_s`` texts or pairs that went through the model.
 PACE = pa.schema([("step", pa.int32()), ("seconds", pa.float64()), ("samples_per_s", pa.float64())])
+#: What was learned: a row for each ranker of the scored candidates of queries that no training
+#: saw. ``against``: whose ranking is the truth, llm or a reward model's name; ``measure``: auc (one
+#: of the LLM's top 3 above one of its last 16), mrr (of its best) or recall@8 (of the reward's top
+#: 8); ``task``: all, or one; ``value``: mean over ``n`` queries; ``low``, ``high``: its 95 %
+#: bootstrap interval.
+LEARNING = pa.schema(
+    [
+        ("ranker", pa.string()),
+        ("against", pa.string()),
+        ("measure", pa.string()),
+        ("task", pa.string()),
+        ("n", pa.int64()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+    ]
+)
 #: The batch of a step whose loss was not finite: what the model read, and the teacher's score.
 FAILED = pa.schema(
     [

@@ -135,7 +135,7 @@ FACTS = {
 
 
 def write_details(folder: Path) -> list[str]:
-    """COMPARISONS, LABELS, ERRORS and SPEED tables, and the flags that take them."""
+    """COMPARISONS, LABELS, ERRORS, SPEED and LEARNING tables, and the flags that take them."""
     key = {"system": "bm25", "llm": "lm", "k": 4, "task": "NER", "dataset": "film"}
     counts = {"tp": 2.0, "fp": 1.0, "fn": 1.0, "precision": 66.67, "recall": 66.67, "f1": 66.67}
     difference = {"reference": "none", "scorer": "strict", "held_out": True, "n": 20,
@@ -162,6 +162,9 @@ def write_details(folder: Path) -> list[str]:
         "speed": (schemas.SPEED, [{**seconds, "k": 0, "seconds": 5.0},
                                   {**seconds, "k": 4, "seconds": 10.0}]),
     }  # fmt: skip
+    learned = {"against": "llm", "measure": "auc", "task": "all", "n": 12, "value": 0.75,
+               "low": 0.625, "high": 0.875}  # fmt: skip
+    written["learning"] = (schemas.LEARNING, [{**learned, "ranker": name} for name in ("r", BAD)])
     flags = []
     for name, (schema, rows) in written.items():
         parquet.write(rows, schema, folder / f"{name}.parquet")

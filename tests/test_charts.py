@@ -18,8 +18,8 @@ def test_same_inputs_same_bytes(inputs: list[str], tmp_path: Path) -> None:
     assert texts[0] == texts[1]
     first, second = (sorted((tmp_path / name / "plots").iterdir()) for name in "ab")
     # two training names of the same table, the averages, the two datasets of NER (RE has one, which
-    # is its average) and the speed; each as PNG and SVG
-    assert len(first) == 10
+    # is its average), the speed and what was learned; each as PNG and SVG
+    assert len(first) == 12
     assert [f.name for f in first] == [f.name for f in second]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name

@@ -11,7 +11,7 @@ from ruie import cli, headline, report
 
 SECTIONS = [
     "results", "charts", "significance", "labels", "errors", "inference", "predictions", "speed",
-    "scoring", "training", "data", "provenance",
+    "scoring", "training", "learning", "data", "provenance",
 ]  # fmt: skip
 
 
@@ -38,6 +38,7 @@ def test_page_holds_the_numbers(inputs: list[str], tmp_path: Path) -> None:
     assert "48 candidates, 31 prompts; 5 without their demonstration, 8 skipped" in read.text
     assert "reward: 50 steps; loss 0.913 in the first tenth of the steps, 0.042" in read.text
     assert "MRR 0.250 when first measured, 0.500 at last; 25.5 samples/s (median)" in read.text
+    assert [BAD, "0.750[0.62, 0.88]"] in read.rows
     assert "3 datasets, 2 systems, 1 language model, 3 answers; k = 4" in read.text
 
 
@@ -54,7 +55,7 @@ def test_page_holds_speed_and_provenance(inputs: list[str], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "missing",
     ["tables", "training", "data", "predictions", "config", "provenance", "comparisons", "labels",
-     "errors", "speed", "planned"],
+     "errors", "speed", "planned", "learning"],
 )  # fmt: skip
 def test_each_input_may_be_missing(missing: str, inputs: list[str], tmp_path: Path) -> None:
     at = inputs.index(f"--{missing}")

@@ -125,6 +125,8 @@ def test_run_ends_with_tables_and_report(project: Project) -> None:
     assert set(zip(compared.system, compared.k, compared.reference, strict=True)) == {
         ("bm25", 2, "ruie"), ("zero_shot", 2, "ruie"),
     }  # fmt: skip
+    # a tenth of the 8 queries is none to hold aside
+    assert pd.read_parquet(project.folder / RUN / "learning.parquet").empty
     assert (project.folder / RUN / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
@@ -225,7 +227,8 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
     assert {stage for stage, _ in commands} == {
         "models", "normalize", "sample", "bm25", "retrieve", "plan", "score", "gather",
         "train_reward",
-        "score_reward", "train_retriever", "encode", "infer", "evaluate", "tables", "compare",
+        "score_reward", "train_retriever", "learning", "encode", "infer", "evaluate", "tables",
+        "compare",
         "errors", "provenance",
         "report",
     }  # fmt: skip

@@ -77,6 +77,7 @@ REPORTED = {
     "labels": (of_runs("labels"), lambda: run_paths("labels")),
     "errors": (error_tables(), lambda: " ".join(error_tables())),
     "planned": (planned(), lambda: " ".join(planned())),
+    "learning": (learning_table(), lambda: " ".join(learning_table())),
 }
 # The shown predictions, scored afterwards by the models that the training has used.
 EXPLAINED = {
@@ -228,6 +229,7 @@ rule report:
             "details",
             "error_kinds",
             "headline",
+            "learned",
             "charts",
             "browse",
             "shown",

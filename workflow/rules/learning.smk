@@ -1,0 +1,67 @@
+# What the trainings have learned, on the queries that they hold aside.
+
+LEARNERS = [s for s in config["evaluation"]["systems"] if is_trained(s)]
+
+
+def learning_table():
+    """The table of a run that trains."""
+    return [f"{RUN}/learning.parquet"] if LEARNERS else []
+
+
+def taught():
+    """The reward models that the run's systems learn from, by their place in the run."""
+    variants = dict.fromkeys(variant(s) for s in LEARNERS if SYSTEMS[s]["reward"])
+    return {f"reward/{v}": f"{RUN}/rewards/{v}.parquet" for v in variants}
+
+
+def learners():
+    """Folders of the trained retrievers, by their place in the run."""
+    return {f"retriever/{s}": f"{RUN}/retriever/{s}/model" for s in LEARNERS}
+
+
+if LEARNERS:
+
+    rule learning:
+        input:
+            scores=SCORES,
+            candidates=f"{RUN}/candidates.parquet",
+            queries=f"{RUN}/queries.parquet",
+            pool=f"{RUN}/training_pool.parquet",
+            rewards=list(taught().values()),
+            retrievers=list(learners().values()),
+            base=model(config["retriever"]["model"]),
+            code=code("learning", "aside", "bootstrap"),
+        output:
+            f"{RUN}/learning.parquet",
+        log:
+            f"{RUN}/logs/learning.log",
+        benchmark:
+            f"{RUN}/logs/learning.tsv"
+        threads: 16
+        resources:
+            mem_mb=lambda w, attempt: 16000 * attempt,
+            runtime=lambda w, attempt: 240 * attempt,
+            gpu=1,
+        params:
+            models=flags(
+                reward=[f"{name}={path}" for name, path in taught().items()] or None,
+                retriever=[f"{name}={path}" for name, path in learners().items()],
+                plain=[
+                    f"retriever/{s}" for s in LEARNERS if not SYSTEMS[s]["keywords"]
+                ]
+                or None,
+            ),
+            flags=flags(
+                positives=config["reward"]["positives"],
+                last=config["reward"]["last"],
+                watch=config["training"]["watch"],
+                resamples=config["evaluation"]["resamples"],
+                seed=config["seed"],
+                **encoder_settings(LEARNERS[0]),
+                **texts(LEARNERS[0], "query"),
+                **texts(LEARNERS[0], "demonstration"),
+            ),
+        shell:
+            "python -m ruie.learning --scores {input.scores} --candidates {input.candidates}"
+            " --queries {input.queries} --pool {input.pool} {params.models} --base {input.base:q}"
+            " {params.flags} --out {output} > {log} 2>&1"
