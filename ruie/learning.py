@@ -232,7 +232,7 @@ def parser() -> cli.Parser:
     p.add_argument("--positives", type=cli.positive, default=3, help="the LLM's best (%(default)s)")
     p.add_argument("--last", type=cli.positive, default=16, help="its last (%(default)s)")
     p.add_argument("--k", type=cli.positive, default=8, help="of recall (%(default)s)")
-    p.add_argument("--watch", type=int, default=64,
+    p.add_argument("--watch", type=cli.whole, default=64,
                    help="queries held aside, a tenth of all at most (%(default)s)")  # fmt: skip
     bootstrap.add_arguments(p)
     p.add_argument("--out", required=True, type=Path, help="LEARNING table to write")

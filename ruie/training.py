@@ -87,7 +87,8 @@ def read(args: Any, rankings: Rankings, preference: Rankings) -> Data:
     """Draw groups from ``rankings``, of all queries but those held aside; these are watched by
     ``preference``, the LLM's."""
     queries, pool = (examples.by_id(examples.read(p)) for p in (args.queries, args.pool))
-    hidden = aside.held_aside(rankings.queries, args.watch, args.seed)
+    # by the LLM's table: the reward model may have ranked queries that the LLM could not score
+    hidden = aside.held_aside(preference.queries, args.watch, args.seed)
     seen = (r for r in rankings if r.query_id not in hidden)
     members = choices(seen, queries, pool, args.positives, args.last)
     watched = [r for r in preference if r.query_id in hidden]
