@@ -39,6 +39,48 @@ sample = "Task: ...\\nSchema: [...]\\nInput: ...\\nOutput: ..."
 model.predict([(sample, sample)])  # (query, demonstration)
 ```
 """
+PLAIN_RETRIEVER = """
+The same with plain Transformers; prefixes are put before the texts:
+
+```python
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/of/this/folder")
+model = AutoModel.from_pretrained("path/of/this/folder").eval()
+prefixes = {"query": %(query)s, "document": %(document)s}
+text = prefixes["query"] + "Task: ...\\nSchema: [...]\\nInput: ..."
+inputs = tokenizer(
+    [text], padding=True, truncation=True, max_length=%(length)d, return_tensors="pt"
+)
+with torch.no_grad():
+    hidden = model(**inputs).last_hidden_state
+%(pooling)s
+```
+"""
+POOLING = {
+    "mean": """mask = inputs["attention_mask"].unsqueeze(-1)
+vectors = (hidden * mask).sum(1) / mask.sum(1)""",
+    "cls": "vectors = hidden[:, 0]",
+}
+NORMALIZE = "\nvectors = torch.nn.functional.normalize(vectors, dim=-1)"
+PLAIN_REWARD = """
+The same with plain Transformers:
+
+```python
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/of/this/folder")
+model = AutoModelForSequenceClassification.from_pretrained("path/of/this/folder").eval()
+sample = "Task: ...\\nSchema: [...]\\nInput: ...\\nOutput: ..."
+inputs = tokenizer(
+    [sample], [sample], padding=True, truncation=True, max_length=%(length)d, return_tensors="pt"
+)
+with torch.no_grad():
+    scores = model(**inputs).logits[:, 0]
+```
+"""
 TAGS = "In texts that are tagged, gold spans stand between `<Keyword>` and `</Keyword>`."
 
 
@@ -72,6 +114,7 @@ def card(
     ]  # fmt: skip
     counts = Counter((data.queries[c.query_id].task, data.queries[c.query_id].dataset)
                      for c in data.members)  # fmt: skip
+    pairs = sum(len(c.positives) + len(c.negatives) for c in data.members)
     shown = {d for c in data.members for d in (*c.positives, *c.negatives)}
     parameters = {
         name: value for name, value in sorted(flags.items())
@@ -83,8 +126,10 @@ def card(
         if _first(rows, name) is not None
     ]
     parts = [
-        "\n".join(head), f"# {what.title}", what.text + "\n" + TAGS, "## Data",
-        f"{len(data.members):,} queries and {len(shown):,} demonstrations; "
+        "\n".join(head), f"# {what.title}", what.text + _plain(kind, flags) + "\n" + TAGS,
+        "## Data",
+        f"{len(data.members):,} queries and {len(shown):,} demonstrations in {pairs:,} "
+        "pairs that groups are drawn from; "
         f"{len(data.watched):,} queries were held aside.",
         table(["task", "dataset", "queries"], [[*k, n] for k, n in sorted(counts.items())]),
         "## Measures", f"{len(rows):,} steps. Accuracy: groups whose positive is ranked first; "
@@ -99,6 +144,24 @@ def card(
         ]),
     ]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _plain(kind: str, flags: Mapping[str, Any]) -> str:
+    """How plain Transformers computes what this training's model does."""
+    if kind == "reward":
+        return PLAIN_REWARD % {"length": flags["max_length"]}
+    pooling = POOLING[flags["pooling"]] + ("" if flags["no_normalize"] else NORMALIZE)
+    return PLAIN_RETRIEVER % {
+        "length": flags["max_length"], "pooling": pooling,
+        # nothing in a prefix ends the code block or loses a blank
+        "query": _literal(flags["query_prefix"]),
+        "document": _literal(flags["demonstration_prefix"]),
+    }  # fmt: skip
+
+
+def _literal(text: str) -> str:
+    """A Python string in the source, without a backtick."""
+    return repr(text).replace("`", "\\x60")
 
 
 def _first(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
