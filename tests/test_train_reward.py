@@ -10,9 +10,8 @@ from trainings import (
     reward,
 )
 
-from ruie import (
-    prompt,
-)
+from ruie import prompt
+from ruie.cli import UserError
 
 
 @pytest.mark.parametrize("tagged", [False, True])
@@ -53,3 +52,13 @@ def test_the_tags_are_tokens_of_their_own(trained):
         tokenizer = AutoTokenizer.from_pretrained(folder / name)
         found = tokenizer.tokenize("<Keyword>Oil</Keyword>")
         assert [found[0], found[-1]] == ["<Keyword>", "</Keyword>"]
+
+
+def test_a_classifier_of_two_labels_is_refused_in_one_line(data, tmp_path):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(data / "bert", num_labels=2)
+    model.save_pretrained(tmp_path / "two")
+    AutoTokenizer.from_pretrained(data / "bert").save_pretrained(tmp_path / "two")
+    with pytest.raises(UserError, match="two: cannot be loaded: "):
+        reward(data, tmp_path / "r", "--model", tmp_path / "two", steps=1)
