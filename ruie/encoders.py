@@ -47,13 +47,36 @@ def text_form(args: Any, side: str, keywords: bool) -> TextForm:
     return TextForm(fields, keywords, getattr(args, f"{side}_prefix"))
 
 
-def from_pretrained(auto_class: Any, model: str | Path, **options: Any) -> Any:
-    """``auto_class.from_pretrained``, from safetensors only; ``UserError`` without a model."""
-    if "Tokenizer" not in auto_class.__name__:
-        options = {"use_safetensors": True, **options}
+def from_pretrained(
+    auto_class: Any, model: str | Path, new_head: bool = False, **options: Any
+) -> Any:
+    """``auto_class.from_pretrained``, from safetensors only. ``UserError`` without a model, and for
+    one whose files lack weights, which would be drawn at random: all but a pooler's, which nothing
+    here reads, and with ``new_head`` those beyond the base model, which a training starts from."""
+    from safetensors import SafetensorError
+
+    if "Model" not in auto_class.__name__:  # a tokenizer, a configuration
+        return _loaded(auto_class, model, (OSError, ValueError), options)
+    options = {"use_safetensors": True, "output_loading_info": True, **options}
+    refused = (OSError, ValueError, RuntimeError, SafetensorError)
+    network, info = _loaded(auto_class, model, refused, options)
+    base = f"{network.base_model_prefix}."
+    lacking = [
+        name for name in sorted(info["missing_keys"])
+        if "pooler" not in name and not (new_head and not name.startswith(base))
+    ]  # fmt: skip
+    if lacking:
+        raise cli.UserError(f"model {model}: its files lack {len(lacking)} weights, first "
+                            f"{lacking[0]}; fetch the whole model again")  # fmt: skip
+    return network
+
+
+def _loaded(
+    auto_class: Any, model: str | Path, refused: tuple[type[Exception], ...], options: Any
+) -> Any:
     try:
         return auto_class.from_pretrained(str(model), **options)
-    except (OSError, ValueError, RuntimeError) as error:
+    except refused as error:
         line = str(error).strip().split("\n")[0]
         raise cli.UserError(
             f"model {model}: cannot be loaded: {line}; mend its path or id"

@@ -67,12 +67,14 @@ class LanguageModel:
 
         held = DynamicCache()
         with torch.inference_mode():
-            self.model.base_model(
+            out = self.model.base_model(
                 input_ids=torch.zeros((1, 1), dtype=torch.long, device=self.device),
                 past_key_values=held, use_cache=True,
             )  # fmt: skip
         layers = [(layer.keys, layer.values) for layer in held.layers]
-        if not layers or any(k is None or k.dim() != 4 or k.shape[2] != 1 for k, _ in layers):
+        wanted = self.model.config.get_text_config().num_hidden_layers
+        plain = hasattr(out, "last_hidden_state") and len(layers) == wanted
+        if not plain or any(k is None or k.dim() != 4 or k.shape[2] != 1 for k, _ in layers):
             raise cli.UserError(f"model {name}: does not attend to keys and values alone; "
                                 "use another scoring model")  # fmt: skip
         self.cache = PrefixCache(len(layers))

@@ -94,6 +94,9 @@ class Pieces:
             add_special_tokens=not self.chat,
         )  # fmt: skip
         ids, ends = found["input_ids"], [end for _, end in found["offset_mapping"]]
+        # an end token is no part of an answer: it has no place in the text, but comes last
+        while ends and not ends[-1] and any(ends):
+            ids, ends = ids[:-1], ends[:-1]
         start = next((i for i, end in enumerate(ends) if end > len(context)), len(ids))
         return Pair(np.array(ids, np.int32), start)
 
@@ -129,9 +132,11 @@ def _template(tokenizer: Any, name: str) -> tuple[str, str]:
     """What the chat template writes before and after a user's turn, up to the answer."""
     mark = "Task: Output:"
     turn = [{"role": "user", "content": mark}]
+    from jinja2 import TemplateError
+
     try:
         text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-    except ValueError as error:
+    except (ValueError, TypeError, TemplateError) as error:
         line = str(error).split("\n")[0]
         raise cli.UserError(f"model {name}: no chat template ({line}); set chat: false") from None
     before, found, after = text.partition(mark)

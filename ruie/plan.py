@@ -10,7 +10,7 @@ inference would do; a query that does not fit even alone is skipped. Both are co
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,16 +78,17 @@ class Ranked:
         )
 
 
-def sampled(query_ids: Sequence[str], m: int, seed: int) -> list[int]:
-    """Positions of ``m`` rows of each query (all, where it has no more), drawn without looking at
-    other queries: adding a dataset leaves the draws of the others alone."""
-    rows: dict[str, list[int]] = {}
-    for i, query in enumerate(query_ids):
-        rows.setdefault(query, []).append(i)
-    return sorted(
-        i for query, some in rows.items()
-        for i in (some if len(some) <= m else random.Random(f"{seed} {query}").sample(some, m))
-    )  # fmt: skip
+def sampled(
+    query_ids: Sequence[str], demonstration_ids: Sequence[str], m: int, seed: int
+) -> list[int]:
+    """Positions of ``m`` rows of each query (all, where it has no more): those with the smallest
+    digests of seed, query and demonstration. So a larger ``m`` keeps what a smaller one has drawn,
+    and other queries change nothing."""
+    rows: dict[str, list[tuple[bytes, int]]] = {}
+    for i, (query, demonstration) in enumerate(zip(query_ids, demonstration_ids, strict=True)):
+        lot = hashlib.blake2b(f"{seed}\n{query}\n{demonstration}".encode(), digest_size=8).digest()
+        rows.setdefault(query, []).append((lot, i))
+    return sorted(i for some in rows.values() for _, i in sorted(some)[:m])
 
 
 def lowest(values: Ints, low: Ints, high: Ints) -> Ints:
@@ -153,7 +154,8 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
     unknown or no pair is left to score."""
     row = np.arange(candidates.num_rows)
     if sample:
-        row = np.array(sampled(candidates["query_id"].to_pylist(), sample, seed), np.int64)
+        pairs = [candidates[c].to_pylist() for c in ("query_id", "demonstration_id")]
+        row = np.array(sampled(pairs[0], pairs[1], sample, seed), np.int64)
     some = candidates.take(pa.array(row))
     q = _places(some["query_id"], queries, "query")
     d = _places(some["demonstration_id"], pool, "demonstration")
@@ -250,6 +252,17 @@ def _report(counts: pa.Table, lost: list[Example]) -> None:
         )  # fmt: skip
 
 
+def positions(model: str, max_length: int) -> None:
+    """``UserError`` where prompts may be longer than the model was made for."""
+    from transformers import AutoConfig
+
+    config = encoders.from_pretrained(AutoConfig, model).get_text_config()
+    most = getattr(config, "max_position_embeddings", None)
+    if most and max_length > most:
+        raise cli.UserError(f"model {model}: reads {most} tokens at most, not --max-length "
+                            f"{max_length}; lower scoring.max_length")  # fmt: skip
+
+
 def add_form_arguments(p: Any) -> None:
     p.add_argument("--keywords", action="store_true", help="score keyword-tagged inputs")
     p.add_argument("--quotes", action="store_true", help='write Input: "..."')
@@ -285,6 +298,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from transformers import AutoTokenizer
 
+    positions(args.model, args.max_length)
     tokenizer = encoders.from_pretrained(AutoTokenizer, args.model)
     table, counts = run(
         candidates, queries, pool, Pieces(tokenizer, args.model, args.chat),

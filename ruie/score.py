@@ -185,7 +185,7 @@ class Run:
         if self.failed:
             raise cli.UserError(
                 f"{len(self.failed)} scores are not finite, first {self.texts.name(self.failed[0])}"
-                "; use another dtype, the model's numbers overflow in this one"
+                "; use another dtype, or another model if it is float32: its numbers overflow"
             )
         found = [self.found[key] for key in self.keys]
         return pa.table({
@@ -223,9 +223,8 @@ def check(run: Run, model: Model, missing: list[int], dtype: str) -> float:
 
 def forecast(run: Run, missing: list[int], seconds: float) -> None:
     work = int(run.work[missing].sum())
-    cli.log.info("%d pairs, %d of them in the store; to score: %d prompts, %d tokens, about %s",
-                 len(run.keys), sum(key in run.found for key in run.keys),
-                 len(missing), work, cli.duration(work * seconds))  # fmt: skip
+    cli.log.info("%d prompts, %d tokens: about %s", len(missing), work,
+                 cli.duration(work * seconds))  # fmt: skip
 
 
 def parser() -> cli.Parser:
@@ -281,6 +280,12 @@ def template(model: Path) -> tuple[str, str]:
 def _score(run: Run, missing: list[int], dtype: str, args: Any) -> None:
     from ruie.lm import LanguageModel
 
+    cli.log.info(
+        "%d pairs, %d of them in the store; %d prompts to score, in %s; first %d of them are timed "
+        "and %d compared with the plain model", len(run.keys),
+        sum(key in run.found for key in run.keys), len(missing), dtype, min(TIMED, len(missing)),
+        min(CHECKED, len(missing)),
+    )  # fmt: skip
     model = LanguageModel(args.model, dtype, args.chat, args.batch_tokens, args.cache_mb)
     forecast(run, missing, check(run, model, missing, dtype))
     model.useful = model.computed = 0

@@ -90,6 +90,8 @@ class Store:
         if not note.is_file():
             # by way of a unique name: processes on two nodes can have one id, and so one .part
             whole = self.folder / f".about.{uuid.uuid4().hex}"
+            if root.exists() and not root.is_dir():
+                raise cli.UserError(f"{root}: is no folder; set scoring.store to one")
             with parquet.replacing(whole) as part:
                 part.write_text(json.dumps(dict(about), indent=1) + "\n", encoding="utf-8")
             os.replace(whole, note)
@@ -136,7 +138,13 @@ class Store:
     def _write(self, table: pa.Table) -> Path:
         path = self.folder / f"{uuid.uuid4().hex}.parquet"
         seal = {"digest": self._digest(table)}
-        parquet.write(table, schemas.STORE.with_metadata(seal), path)
+        try:
+            parquet.write(table, schemas.STORE.with_metadata(seal), path)
+        except OSError as error:
+            raise cli.UserError(
+                f"{self.folder}: scores cannot be stored: {error}; make room, and start again: it "
+                "goes on from the last batch"
+            ) from None
         return path
 
     def _tables(self) -> Iterator[pa.Table]:

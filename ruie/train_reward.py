@@ -44,7 +44,9 @@ def load(model: str | Path, keyword_tokens: bool) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = encoders.from_pretrained(AutoTokenizer, model)
-    network = encoders.from_pretrained(AutoModelForSequenceClassification, model, num_labels=1)
+    network = encoders.from_pretrained(
+        AutoModelForSequenceClassification, model, new_head=True, num_labels=1
+    )
     if keyword_tokens:
         add_keyword_tokens(tokenizer, network)
     return tokenizer, network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 
 import numpy as np
 import pytest
@@ -87,8 +88,6 @@ def test_a_model_that_is_not_there_is_a_user_error_of_one_line(tmp_path):
 
 
 def test_weights_that_are_not_safetensors_are_refused(folder, tmp_path):
-    import shutil
-
     from transformers import AutoModel
 
     copy = tmp_path / "pickled"
@@ -97,6 +96,42 @@ def test_weights_that_are_not_safetensors_are_refused(folder, tmp_path):
     torch.save(AutoModel.from_pretrained(folder).state_dict(), copy / "pytorch_model.bin")
     with pytest.raises(UserError, match="cannot be loaded"):
         encoders.BiEncoder(copy, "mean", True, 512)
+
+
+def test_a_model_that_lacks_weights_is_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    def lacking(folder, name):
+        copy = tmp_path / f"{folder.name} without {name}"
+        shutil.copytree(folder, copy)
+        weights = load_file(copy / "model.safetensors")
+        save_file({k: v for k, v in weights.items() if k != name},
+                  copy / "model.safetensors", {"format": "pt"})  # fmt: skip
+        assert len(weights) > len(load_file(copy / "model.safetensors"))
+        return copy
+
+    llama, bert = tiny.causal(tmp_path / "llama"), tiny.encoder(tmp_path / "bert")
+    cross = tiny.encoder(tmp_path / "cross", classifier=True)
+    for auto, folder, name in (
+        (AutoModelForCausalLM, llama, "model.layers.0.mlp.down_proj.weight"),
+        (AutoModelForCausalLM, llama, "lm_head.weight"),
+        (AutoModel, bert, "encoder.layer.1.output.dense.weight"),
+        (AutoModelForSequenceClassification, cross, "classifier.weight"),
+    ):
+        with pytest.raises(UserError, match=f"its files lack 1 weights, first {name}"):
+            encoders.from_pretrained(auto, lacking(folder, name))
+    # what nothing reads may lack, and a training may start from a new head, but not from less
+    encoders.from_pretrained(AutoModel, lacking(bert, "pooler.dense.weight"))
+    auto = AutoModelForSequenceClassification
+    encoders.from_pretrained(auto, bert, new_head=True, num_labels=1)
+    with pytest.raises(UserError, match="lack 1 weights, first bert.encoder"):
+        encoders.from_pretrained(
+            auto, lacking(bert, "encoder.layer.0.output.dense.weight"), new_head=True, num_labels=1
+        )
+    (llama / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(UserError, match="llama: cannot be loaded: "):
+        encoders.from_pretrained(AutoModelForCausalLM, llama)
 
 
 def test_text_forms():

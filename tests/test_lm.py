@@ -80,6 +80,50 @@ def test_what_is_shared_is_computed_once(model):
     assert model.computed >= model.useful
 
 
+@pytest.mark.parametrize(("budget", "cache"), [(300, 400), (2000, 100_000), (64, 10_000)])
+def test_budgets_bound_what_is_held_and_computed(model, monkeypatch, budget, cache):
+    model.batch_tokens, model._cache_tokens = budget, cache
+    held, batches = [], []
+    hold, hidden = model.cache.hold, model._hidden
+
+    def record(tokens, before, new):
+        batches.append(([len(t) for t in tokens], [len(b) for b in before]))
+        return hidden(tokens, before, new)
+
+    monkeypatch.setattr(model.cache, "hold", lambda n: (held.append(n), hold(n)))
+    monkeypatch.setattr(model, "_hidden", record)
+    scores(model, prompts(model))
+    assert max(held) <= cache + 1  # slot 0 is nobody's
+    assert len(held) > 1 if cache == 400 else len(held) == 1
+    several = [b for b in batches if len(b[0]) > 1]
+    assert len(several) > 3
+    for lengths, before in several:
+        assert len(lengths) * max(lengths) <= budget
+        assert len(lengths) * max(before) <= lm.READ_FACTOR * budget
+        # a row much shorter than the longest comes only while a quarter is not yet full
+        short = sum(n >= lm.LEAST_FILLED * lengths[0] for n in lengths)
+        assert short == len(lengths) or short * lengths[0] <= budget // 4
+    if budget == 64:  # more prefixes than may be read at once would fit by their own tokens
+        assert any((len(b) + 1) * max(b) > lm.READ_FACTOR * budget for _, b in several)
+
+
+def test_logits_are_float32_whatever_the_model_computes_in(folder):
+    coarse = LanguageModel(folder, "bfloat16")
+    head = coarse.model.get_output_embeddings()
+    torch.manual_seed(1)
+    states = (8 * torch.randn(5, head.weight.shape[1])).bfloat16()
+    targets = torch.arange(5)
+    logits = states.double() @ head.weight.double().T
+    if coarse.softcap:
+        logits = coarse.softcap * torch.tanh(logits / coarse.softcap)
+    want = logits.log_softmax(-1)[range(5), targets]
+    found = coarse._log_p(states, targets)
+    torch.testing.assert_close(found, want, atol=1e-4, rtol=0)
+    # in bfloat16 they would differ by more
+    rounded = logits.bfloat16().double().log_softmax(-1)[range(5), targets]
+    assert (rounded - want).abs().max() > 1e-3
+
+
 def test_nothing_shared(folder, model):
     """Pairs that differ from the first token on; some are longer than a window of 16 alone."""
     rows = [[5, 6, 7], [9, 8], [40 + i for i in range(50)], [6, 5, 7, 9, 300, 301], [8, 7, 6, 5]]

@@ -105,6 +105,12 @@ class Odd:
         return self.real(*args, **options)
 
 
+def broken(*_, **__):
+    from jinja2 import Template
+
+    return Template("{% if %}").render()
+
+
 @pytest.mark.parametrize(
     ("odd", "chat", "said"),
     [
@@ -113,8 +119,25 @@ class Odd:
         ({"get_vocab": lambda: {"x\nT": 3}}, False, "over a line break"),
         ({}, True, "no chat template"),
         ({"chat_template": "x", "apply_chat_template": lambda *_, **__: "x"}, True, "hides"),
+        ({"apply_chat_template": broken}, True, r"no chat template \(Expected an expression"),
     ],
 )
 def test_a_tokenizer_that_cannot_be_used_is_refused(odd, chat, said):
     with pytest.raises(UserError, match=f"model toy: .*{said}"):
         Pieces(Odd(**odd), "toy", chat)
+
+
+def test_an_end_token_is_no_part_of_an_answer():
+    from tokenizers import processors
+
+    ended = tiny._causal_tokenizer(bos=True)
+    ended.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    assert ended("Oil")["input_ids"][-1] == 2
+    found, plain = (
+        whole(Pieces(t, "toy"), tiny.sample("q", "Oil rose.", ("person", "Oil")))
+        for t in (ended, tiny._causal_tokenizer(bos=True))
+    )
+    assert found.ids.tolist() == plain.ids.tolist()
+    assert found.start == plain.start < len(plain.ids)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -214,6 +216,12 @@ def test_a_sample_is_seeded_and_each_query_s_own(pieces):
     # without one query the draws of the others are the same
     assert drawn([p for p in EVERY if p[0] != "q0"]) == {p for p in some if p[0] != "q0"}
     assert len(planned(pieces, EVERY[:2], sample=3)) == 2  # no more than there are
+    # more of each query, or more candidates, keep what was drawn as far as they can
+    assert some < {
+        (r["query_id"], r["demonstration_id"]) for r in planned(pieces, sample=5, seed=3)
+    }
+    fewer = drawn([p for p in EVERY if p[1] != "p7"])
+    assert {p for p in some if p[1] != "p7"} < fewer
 
 
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=40), st.data())
@@ -238,3 +246,13 @@ def test_command(tmp_path, pieces):
     ])  # fmt: skip
     assert parquet.read(tmp_path / "plan.parquet", schemas.PLAN).num_rows == 2 * len(QUERIES)
     assert len(examples.read(tmp_path / "q.parquet")) == len(QUERIES)
+
+
+def test_prompts_longer_than_the_model_reads_are_refused(tmp_path):
+    tiny.causal(tmp_path / "neo", "gpt_neo")
+    most = json.loads((tmp_path / "neo" / "config.json").read_text())["max_position_embeddings"]
+    plan.positions(str(tmp_path / "neo"), most)
+    with pytest.raises(
+        UserError, match=f"reads {most} tokens at most, not --max-length {most + 1}"
+    ):
+        plan.positions(str(tmp_path / "neo"), most + 1)

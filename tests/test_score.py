@@ -169,7 +169,7 @@ def test_what_is_stored_is_not_scored_again(files, monkeypatch, caplog):
     more.plan()
     caplog.clear()
     again = more.score("c.parquet")
-    assert "9 pairs, 8 of them in the store; to score: 1 prompts" in caplog.text
+    assert "9 pairs, 8 of them in the store; 1 prompts to score, in float32" in caplog.text
     key = ["query_id", "demonstration_id"]
     old = {tuple(r[k] for k in key): r for r in first.to_pylist()}
     new = {tuple(r[k] for k in key): r for r in again.to_pylist()}

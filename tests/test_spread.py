@@ -50,7 +50,7 @@ def test_the_ranking_is_that_of_training(
     whole = table(*((q, d, score) for (q, d), score in scores.items()))
     found = spread.sides(whole, top, last)
     wanted: dict[str, list[float]] = {"positives": [], "negatives": []}
-    for r in groups.ranked(whole, "score"):
+    for r in groups.Rankings(whole, "score"):
         wanted["positives"] += r.scores[:top]
         wanted["negatives"] += r.scores[max(top, len(r.scores) - last) :]
     assert {side: sorted(v.tolist()) for side, v in found.items()} == {

@@ -327,3 +327,19 @@ def test_a_listed_segment_that_is_not_there_does_not_keep_find_waiting(tmp_path:
     (held.folder / "ghost.parquet").symlink_to("gone")
     assert held.find(batch(1)[0]) == rows(1)
     assert not held.faulty
+
+
+def test_what_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: is no folder; set scoring.store to one"):
+        Store(tmp_path / "file", "0" * 32, {})
+    held = Store(tmp_path / "store", "0" * 32, {})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ruie.parquet.write", full)
+    with pytest.raises(UserError, match="scores cannot be stored: .*No space left.*make room"):
+        held.add([bytes(16)], [-1.0], [3])
