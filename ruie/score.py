@@ -9,10 +9,12 @@ not scored again.
 
 from __future__ import annotations
 
+import itertools
 import math
 import resource
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +60,8 @@ def shard(rows: pa.Table, i: int, of: int) -> pa.Table:
 
 
 class Texts:
-    """Digests and token ids of a shard's pairs, each text looked at once."""
+    """Digests and token ids of a shard's pairs. A query is tokenised once; a demonstration once in
+    each window that shows it, which is one as a rule."""
 
     def __init__(
         self, rows: pa.Table, queries: dict[str, Example], pool: dict[str, Example], form: Form
@@ -67,6 +70,7 @@ class Texts:
         self.shown = rows["shown"].to_pylist()
         self.q, self.queries = _coded(rows["query_id"], queries, "query")
         self.d, self.pool = _coded(rows["demonstration_id"], pool, "demonstration")
+        self._answered: dict[int, Pair] = {}
 
     def keys(self, around: tuple[str, str]) -> list[bytes]:
         """What each pair's score is stored under: all that the model reads, piece by piece;
@@ -85,9 +89,11 @@ class Texts:
     def pairs(self, rows: Sequence[int], pieces: Pieces) -> list[Pair]:
         """The token ids of some rows."""
         used_q, used_d = (sorted({at[r] for r in rows}) for at in (self.q, self.d))
-        asked = [self.queries[i] for i in used_q]
-        heads = {t: pieces.instruction(prompt.INSTRUCTIONS[t]) for t in {e.task for e in asked}}
-        answered = dict(zip(used_q, pieces.queries(
+        tasks = {self.queries[i].task for i in used_q}
+        heads = {t: pieces.instruction(prompt.INSTRUCTIONS[t]) for t in tasks}
+        new = [i for i in used_q if i not in self._answered]
+        asked = [self.queries[i] for i in new]
+        self._answered.update(zip(new, pieces.queries(
             [self.form.query(e) for e in asked], [prompt.answer(e) for e in asked]
         ), strict=True))  # fmt: skip
         shown = dict(zip(used_d, pieces.demonstrations(
@@ -95,7 +101,7 @@ class Texts:
         ), strict=True))  # fmt: skip
         out = []
         for r in rows:
-            query = answered[self.q[r]]
+            query = self._answered[self.q[r]]
             parts: list[Ids] = [heads[self.queries[self.q[r]].task]]
             parts += [shown[self.d[r]]] if self.shown[r] else []
             start = sum(map(len, parts)) + query.start
@@ -148,23 +154,39 @@ class Run:
         return list(first.values())
 
     def score(self, model: Model) -> Iterator[int]:
-        """Score what is missing; yields the pairs of each batch as it is stored."""
+        """Score what is missing; yields the pairs of each batch as it is stored. The next window
+        is tokenised while this one is computed."""
         done = 0
+        with ThreadPoolExecutor(1) as ahead:
+            held: tuple[list[int], Future[list[Pair]]] | None = None
+            for rows in itertools.chain(self._unfinished(), [None]):
+                now = held
+                held = None
+                if rows:
+                    held = rows, ahead.submit(self.texts.pairs, rows, model.pieces)
+                for size in self._window(*now, model) if now else ():
+                    yield size
+                    done += 1
+                    if not done % MERGE_EVERY:
+                        self.held.merge()
+        self.held.merge()
+
+    def _unfinished(self) -> Iterator[list[int]]:
+        """The first row of each key of the windows that lack one."""
         for window in self.windows:
             first: dict[bytes, int] = {}
             for row in window:
                 first.setdefault(self.keys[row], row)
-            wanted = [key not in self.found for key in first]
-            if not any(wanted):
-                continue
-            rows = list(first.values())
-            pairs = self.texts.pairs(rows, model.pieces)
-            for positions, means in model.score(pairs, wanted):
-                yield self._keep([rows[p] for p in positions], [pairs[p] for p in positions], means)
-                done += 1
-                if not done % MERGE_EVERY:
-                    self.held.merge()
-        self.held.merge()
+            if any(key not in self.found for key in first):
+                yield list(first.values())
+
+    def _window(
+        self, rows: list[int], tokenised: Future[list[Pair]], model: Model
+    ) -> Iterator[int]:
+        pairs = tokenised.result()
+        wanted = [self.keys[row] not in self.found for row in rows]
+        for positions, means in model.score(pairs, wanted):
+            yield self._keep([rows[p] for p in positions], [pairs[p] for p in positions], means)
 
     def _keep(self, rows: list[int], pairs: list[Pair], means: list[float]) -> int:
         self.failed += [row for row, mean in zip(rows, means, strict=True)

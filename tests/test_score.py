@@ -15,6 +15,7 @@ import tiny
 from ruie import cli, gather, parquet, plan, prompt, schemas, score, store
 from ruie.cli import UserError
 from ruie.lm import LanguageModel
+from ruie.pieces import Pieces
 from ruie.plan import Form
 
 POOL = [
@@ -98,6 +99,22 @@ def test_scores_are_equation_1(files, folder, model):
         assert row["score"] == pytest.approx(mean, abs=1e-4)
         assert row["tokens"] == tokens > 0
     assert len({round(r["score"], 6) for r in scores}) == len(scores)
+
+
+def test_a_query_is_tokenised_once_in_all_windows(files, monkeypatch):
+    assert files.plan("--batch-tokens", "1")["window"].to_numpy().max() > 2
+    once = files.score("once.parquet")
+    seen = []
+    plain = Pieces.queries
+
+    def record(self, queries, answers):
+        seen.extend(queries)
+        return plain(self, queries, answers)
+
+    monkeypatch.setattr(Pieces, "queries", record)
+    assert files.score("again.parquet", held="other").equals(once)
+    # q1 and q2 have pairs in several windows
+    assert sorted(seen) == sorted(prompt.query(q) for q in QUERIES)
 
 
 def test_without_the_demonstration_where_it_is_too_long(files, folder, model):
