@@ -13,6 +13,7 @@ import pytest
 from stores import batch, child, make, rows, segments
 
 from ruie import parquet, schemas
+from ruie.cli import UserError
 
 # merging
 
@@ -51,7 +52,7 @@ def test_merge_that_cannot_write_loses_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(parquet.pq, "write_table", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="No space"):
         held.merge()
     monkeypatch.undo()
     assert held.find(batch(1)[0] + batch(2)[0]) == rows(1, 2)
