@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ruie import parquet, schemas
+from ruie.cli import UserError
 
 #: The four tasks by the short names of the IE_INSTRUCTIONS folders (section 3.1).
 TASKS = ("NER", "RE", "EET", "EEA")
@@ -142,3 +143,17 @@ def read(*paths: str | Path) -> list[Example]:
 
 def by_id(examples: Iterable[Example]) -> dict[str, Example]:
     return {e.id: e for e in examples}
+
+
+def coded(
+    ids: pa.ChunkedArray, known: Mapping[str, Example], what: str, where: object
+) -> tuple[list[int], list[Example]]:
+    """For each of the ``ids`` a place in a list of examples, and that list. ``UserError`` for an
+    id that is not ``known``; it says ``what`` it is of and ``where`` it stands."""
+    column = ids.combine_chunks().dictionary_encode()
+    names = column.dictionary.to_pylist()
+    if odd := [n for n in names if n not in known]:
+        raise UserError(
+            f"{where}: {what} {odd[0]!r} is not in its table of examples; make both anew"
+        )
+    return column.indices.to_pylist(), [known[n] for n in names]

@@ -68,8 +68,10 @@ class Texts:
     ) -> None:
         self.rows, self.form = rows, form
         self.shown = rows["shown"].to_pylist()
-        self.q, self.queries = _coded(rows["query_id"], queries, "query")
-        self.d, self.pool = _coded(rows["demonstration_id"], pool, "demonstration")
+        self.q, self.queries = examples.coded(rows["query_id"], queries, "query", "the plan")
+        self.d, self.pool = examples.coded(
+            rows["demonstration_id"], pool, "demonstration", "the plan"
+        )
         self._answered: dict[int, Pair] = {}
 
     def keys(self, around: tuple[str, str]) -> list[bytes]:
@@ -119,17 +121,6 @@ class Texts:
             prompt.INSTRUCTIONS[query.task], demonstrations, self.form.query(query)
         )
         return pieces.whole(context, prompt.answer(query))
-
-
-def _coded(
-    ids: pa.ChunkedArray, known: dict[str, Example], what: str
-) -> tuple[list[int], list[Example]]:
-    coded = ids.combine_chunks().dictionary_encode()
-    names = coded.dictionary.to_pylist()
-    if odd := [n for n in names if n not in known]:
-        raise cli.UserError(f"{what} {odd[0]!r} of the plan is not in its table of examples; plan "
-                            "again")  # fmt: skip
-    return coded.indices.to_pylist(), [known[n] for n in names]
 
 
 class Run:

@@ -1,7 +1,13 @@
-"""Let the reward model score every candidate: the teacher of the retriever (section 3.4)."""
+"""Let the reward model score every candidate: the teacher of the retriever (section 3.4).
+
+Blocks of pairs that are done are kept beside the output, in a folder that goes when the output is
+written: a killed run goes on from there.
+"""
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +15,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ruie import cli, devices, encoders, examples, feeding, parquet, prompt, schemas
+from ruie import cli, devices, encoders, examples, feeding, parquet, prompt, schemas, store
 
-#: Pairs whose token ids are held at once.
-BLOCK = 20_000
-#: For each pair a place, and the token ids at the places.
-Side = tuple[npt.NDArray[np.int32], list[feeding.Ids]]
+#: Pairs whose token ids are held, and whose rewards are kept, at once.
+BLOCK = 4096
+KEPT = pa.schema([pa.field("reward", pa.float64(), nullable=False)])
+
+
+@dataclass
+class Side:
+    """Queries or demonstrations: for each pair a place, and digest and token ids at the places."""
+
+    codes: list[int]
+    digests: list[bytes]
+    ids: list[feeding.Ids]
 
 
 def parser() -> cli.Parser:
@@ -54,28 +68,65 @@ def main(argv: list[str] | None = None) -> None:
     for side, column, known in (("query", "query_id", queries),
                                 ("demonstration", "demonstration_id", pool)):  # fmt: skip
         form = encoders.text_form(args, side, not args.no_keywords)
-        coded = pairs[column].combine_chunks().dictionary_encode()
-        texts = [form(known[name]) for name in coded.dictionary.to_pylist()]
-        sides.append((coded.indices.to_numpy(), feeder.tokens(texts)))
-    found = rewards(model, feeder, sides[0], sides[1], args.batch_tokens)
+        codes, members = examples.coded(pairs[column], known, side, path)
+        texts = [form(e) for e in members]
+        sides.append(Side(codes, list(map(store.digest, texts)), feeder.tokens(texts)))
+    kept = args.out.with_name(args.out.name + ".kept")
+    scored_by = store.key(store.digest(str(args.max_length)),
+                          store.digest(store.fingerprint(Path(args.model), "float32")))  # fmt: skip
+    found = rewards(model, feeder, sides[0], sides[1], args.batch_tokens, kept, scored_by)
     cli.log.info("%d pairs, %d cut to %d tokens", len(pairs), feeder.cut, args.max_length)
     table = pairs.append_column("reward", pa.array(found, pa.float64()))
     parquet.write(table, schemas.REWARDS, args.out)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
-def rewards(model: Any, feeder: feeding.Feeder, left: Side, right: Side, budget: int) -> Any:
-    """The reward of each pair [pairs], in float64; a block of pairs is held at once."""
+def rewards(
+    model: Any, feeder: feeding.Feeder, left: Side, right: Side, budget: int, kept: Path,
+    scored_by: bytes = b"",
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """The reward of each pair [pairs]. A block is kept in a file whose name stands for its texts
+    and for what scores them; one that is there already is not computed again."""
+    out = np.zeros(len(left.codes))
+    starts = range(0, len(out), BLOCK)
+    for low in cli.progress(starts, len(starts), "reward blocks"):
+        part = slice(low, low + BLOCK)
+        pairs = list(zip(left.codes[part], right.codes[part], strict=True))
+        texts = [d for a, b in pairs for d in (left.digests[a], right.digests[b])]
+        path = kept / f"{store.key(scored_by, *texts).hex()}.parquet"
+        found = _read(path)
+        if len(found) != len(pairs):
+            found = block(model, feeder, [feeder.two(left.ids[a], right.ids[b]) for a, b in pairs],
+                          budget)  # fmt: skip
+            parquet.write([{"reward": r} for r in found], KEPT, path)
+        out[part] = found
+    return out
+
+
+def _read(path: Path) -> list[float]:
+    """The rewards that a stopped run has kept; none where it did not come so far."""
+    if not path.is_file():
+        return []
+    try:
+        found: list[float] = parquet.read(path, KEPT)["reward"].to_pylist()
+    except cli.UserError as error:
+        cli.log.warning("%s; its pairs are scored again", error)
+        return []
+    return found
+
+
+def block(
+    model: Any, feeder: feeding.Feeder, pairs: list[feeding.Tokens], budget: int
+) -> list[float]:
     import torch
 
-    out = np.zeros(len(left[0]))
-    for low in cli.progress(range(0, len(out), BLOCK), -(-len(out) // BLOCK), "reward blocks"):
-        codes = zip(*(codes[low : low + BLOCK] for codes, _ in (left, right)), strict=True)
-        todo = [feeder.two(left[1][a], right[1][b]) for a, b in codes]
-        for rows in feeding.parts([len(t.ids) for t in todo], budget):
-            inputs = feeder.tensors([todo[r] for r in rows], model.device)
-            with torch.inference_mode():
-                out[low + np.array(rows)] = model(**inputs).logits[:, 0].double().cpu().numpy()
-    return out
+    out = np.zeros(len(pairs))
+    for rows in feeding.parts([len(t.ids) for t in pairs], budget):
+        inputs = feeder.tensors([pairs[r] for r in rows], model.device)
+        with torch.inference_mode():
+            out[rows] = model(**inputs).logits[:, 0].double().cpu().numpy()
+    found: list[float] = out.tolist()
+    return found
 
 
 if __name__ == "__main__":

@@ -299,7 +299,7 @@ def test_a_model_that_cannot_share_is_refused(files, model):
 
 def test_an_unknown_id_is_named(files):
     rows = files.plan()
-    with pytest.raises(UserError, match="query 'q1' of the plan is not in its table"):
+    with pytest.raises(UserError, match="the plan: query .q1. is not in its table"):
         score.Texts(rows, {}, POOL_BY_ID, Form())
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,7 @@ from ruie import (
     schemas,
     score_reward,
 )
+from ruie.cli import UserError
 
 
 def test_reward_folder_loads_and_scores(data, trained, tmp_path):
@@ -54,3 +58,62 @@ def test_reward_folder_loads_and_scores(data, trained, tmp_path):
         kinds = {pool[r[k]].annotations[0].label for k in keys}
         like[len(kinds) == 1].append(r["reward"])
     assert np.mean(like[True]) > np.mean(like[False])
+
+
+def test_a_stopped_run_goes_on_from_its_last_block(data, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(score_reward, "BLOCK", 40)
+    pairs = parquet.read(data / "scores.parquet", schemas.SCORES)
+    blocks = -(-len(pairs) // 40)
+    assert blocks > 3
+    done = []
+    plain = score_reward.block
+
+    def run(name, reward, stop=None):
+        """Score all pairs; stopped in the block numbered ``stop``. The blocks computed."""
+        done.clear()
+
+        def block(*args):
+            if len(done) == stop:
+                raise KeyboardInterrupt
+            done.append(plain(*args))
+            return done[-1]
+
+        monkeypatch.setattr(score_reward, "block", block)
+        out = tmp_path / name / "rewards.parquet"
+        flags = {"scores": data / "scores.parquet", "queries": data / "queries.parquet",
+                 "pool": data / "pool.parquet", "model": reward, "out": out}  # fmt: skip
+        argv = [str(word) for n, value in flags.items() for word in (f"--{n}", value)]
+        try:
+            score_reward.main(argv)
+        except KeyboardInterrupt:
+            assert not out.exists()
+        return len(done)
+
+    reward = trained[0] / "reward"
+    assert run("whole", reward) == blocks
+    assert run("stopped", reward, stop=3) == 3
+    kept = sorted((tmp_path / "stopped" / "rewards.parquet.kept").iterdir())
+    assert len(kept) == 3
+    kept[0].write_bytes(kept[0].read_bytes()[:-9])  # half a file: its block is scored again
+    assert run("stopped", reward) == blocks - 2
+    whole, stopped = ((tmp_path / n / "rewards.parquet").read_bytes() for n in ("whole", "stopped"))
+    assert whole == stopped
+    assert [p.name for p in (tmp_path / "stopped").iterdir()] == ["rewards.parquet"]
+    # another length, and another model, take none of what was kept
+    run("other", reward, stop=3)
+    other = tmp_path / "reward"
+    shutil.copytree(reward, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "note": "another one"}))
+    assert run("other", other) == blocks
+
+
+def test_a_pair_of_other_tables_is_one_line(data, trained, tmp_path):
+    few = examples.read(data / "pool.parquet")[1:]
+    parquet.write(examples.to_table(few), schemas.EXAMPLES, tmp_path / "few.parquet")
+    with pytest.raises(UserError, match=r"scores\.parquet: .* is not in its table of examples"):
+        score_reward.main([
+            "--scores", str(data / "scores.parquet"), "--queries", str(tmp_path / "few.parquet"),
+            "--pool", str(tmp_path / "few.parquet"), "--model", str(trained[0] / "reward"),
+            "--out", str(tmp_path / "out.parquet"),
+        ])  # fmt: skip
