@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,29 +18,53 @@ _held: list[int] = []
 
 @functools.cache
 def device() -> str:
-    """``cpu``, ``cuda`` (the only GPU) or ``cuda:N``; the same at every call of a process.
+    """``cpu`` or ``cuda``; ``cuda:N`` for process N of ``accelerate launch``.
 
-    Of several visible GPUs, the one of this process's rank under ``accelerate launch``, else the
-    first that no other job of this user has taken."""
+    Of several visible GPUs a job takes the first that no other job of this user has taken, and
+    sees that one alone: so do the libraries that it calls. The same at every call of a process; the
+    first one must come before anything else asks for a GPU."""
+    rank = os.environ.get("LOCAL_RANK")
+    if not rank:
+        _take(visible())
     import torch
 
     if not torch.cuda.is_available():
         return "cpu"
-    if rank := os.environ.get("LOCAL_RANK"):
-        return f"cuda:{rank}"
-    count = torch.cuda.device_count()
-    if count == 1:
-        return "cuda"
-    # by uuid: CUDA_VISIBLE_DEVICES can number the same GPUs differently in another job
-    uuids = [getattr(torch.cuda.get_device_properties(i), "uuid", i) for i in range(count)]
+    return f"cuda:{rank}" if rank else "cuda"
+
+
+def visible() -> list[str]:
+    """UUIDs of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES leaves to this process, in its order;
+    none where nvidia-smi is missing or an entry is no whole GPU."""
+    command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = asked.stdout.split()
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return found
+    out = []
+    for word in map(str.strip, chosen.split(",")):
+        number = int(word) if word.isascii() and word.isdigit() else None
+        named = [u for i, u in enumerate(found) if i == number or (word and u.startswith(word))]
+        if len(named) != 1:
+            return []
+        out += named
+    return out
+
+
+def _take(uuids: Sequence[str]) -> None:
+    """Leave one of several GPUs visible to this process and to what it starts."""
+    if len(uuids) < 2:
+        return
+    # by UUID: the same GPU can have another number in another job
     names = [f"ruie-{os.getuid()}-gpu-{uuid}.lock" for uuid in uuids]
     taken = lease(names, Path(tempfile.gettempdir()))
     if taken is None:
-        cli.log.warning("all %d GPUs are taken by other jobs: sharing GPU 0", count)
-        taken = 0
-    # what asks for the current GPU, and not for a numbered one, must get this one too
-    torch.cuda.set_device(taken)
-    return f"cuda:{taken}"
+        cli.log.warning("all %d GPUs are taken by other jobs: sharing the first", len(uuids))
+    os.environ["CUDA_VISIBLE_DEVICES"] = uuids[taken or 0]
 
 
 def arithmetic(dtype: str) -> str:

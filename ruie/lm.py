@@ -7,6 +7,7 @@ budget, and the vocabulary projection at the answers' positions alone.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ STATES_AT_ONCE, ENTRIES_AT_ONCE = 1024, 8192
 READ_FACTOR = 16
 #: A batch ends before a row that much shorter than its longest, once it is a quarter full.
 LEAST_FILLED = 0.95
+
+TOO_LARGE = ("memory runs out with a single prompt; use a smaller --cache-mb, a smaller model or a "
+             "larger device")  # fmt: skip
 
 
 class LanguageModel:
@@ -112,11 +116,22 @@ class LanguageModel:
         """The score of one pair by the whole model, sharing nothing: what ``score`` must give."""
         import torch
 
-        with torch.inference_mode():
-            ids = torch.from_numpy(pair.ids.astype(np.int64)).to(self.device)
-            logits = self.model(ids[None], use_cache=False).logits[0, pair.start - 1 : -1].float()
-            picked = logits.log_softmax(-1).gather(1, ids[pair.start :, None])
-        return picked.double().mean().item() if len(picked) else 0.0
+        if pair.start == len(pair.ids):
+            return 0.0
+        # the logits from the last token of the context on; all of them would take gigabytes
+        kept = len(pair.ids) - pair.start + 1
+        knows = "logits_to_keep" in inspect.signature(self.model.forward).parameters
+        options = {"logits_to_keep": kept} if knows else {}
+        try:
+            with torch.inference_mode():
+                ids = torch.from_numpy(pair.ids.astype(np.int64)).to(self.device)
+                logits = self.model(ids[None], use_cache=False, **options).logits[0, -kept:-1]
+                picked = logits.float().log_softmax(-1).gather(1, ids[pair.start :, None])
+        except RuntimeError as error:
+            if not _no_memory(error):
+                raise
+            raise cli.UserError(TOO_LARGE) from None
+        return picked.double().mean().item()
 
     def _parts(
         self, pairs: list[Pair], common: list[int], todo: list[bool], low: int = 0
@@ -209,15 +224,11 @@ class LanguageModel:
 
         try:
             out = compute(rows)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            # the CPU's allocator has no error of its own
-            if not (isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)):
+        except RuntimeError as error:
+            if not _no_memory(error):
                 raise
             if len(rows) == 1:
-                raise cli.UserError(
-                    "memory runs out with a single prompt; use a smaller --cache-mb, a smaller "
-                    "model or a larger device"
-                ) from None
+                raise cli.UserError(TOO_LARGE) from None
         else:
             yield rows, out
             return
@@ -319,6 +330,13 @@ class LanguageModel:
         picked = (states * head.weight[targets].float()).sum(-1)
         picked = capped(picked if bias is None else picked + bias[targets].float())
         return picked.double() - torch.stack(totals, -1).logsumexp(-1).double()
+
+
+def _no_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out; the CPU's allocator has no error of its own."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _one_behind(

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,68 +98,83 @@ def test_a_lock_file_left_behind_or_not_ours(tmp_path: Path) -> None:
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """``gpus(*uuids)`` makes torch see such GPUs (None: it gives no uuid); the list that it
-    returns gets what becomes the current one."""
-    current: list[int] = []
+    """``gpus(*uuids)`` makes nvidia-smi list such GPUs and torch find one where there are any;
+    ``None`` for uuids: there is no nvidia-smi."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", str(tools))
+    (tmp_path / "locks").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "locks"))
+    for name in ("LOCAL_RANK", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "to be restored")
+        monkeypatch.delenv(name)
 
-    def see(*uuids: str | None) -> list[int]:
-        found = [SimpleNamespace(uuid=u) if u else SimpleNamespace() for u in uuids]
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(found))
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(found))
-        monkeypatch.setattr(torch.cuda, "get_device_properties", found.__getitem__)
-        monkeypatch.setattr(torch.cuda, "set_device", current.append)
-        return current
+    def see(*uuids: str) -> None:
+        lines = "".join(f"echo {u}; " for u in uuids)
+        (tools / "nvidia-smi").write_text(f"#!/bin/sh\n{lines or 'exit 9'}\n")
+        (tools / "nvidia-smi").chmod(0o700)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(uuids))
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
     return see
 
 
-def another_job() -> str:
-    """What the next process would get: the cache forgotten, the leases kept."""
+def locks(tmp_path: Path) -> list[str]:
+    return sorted(p.name for p in (tmp_path / "locks").iterdir())
+
+
+def another_job(visible: str | None = None) -> tuple[str, str | None]:
+    """Device and visible GPUs of the next process, the leases kept."""
     devices.device.cache_clear()
-    return devices.device()
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    return devices.device(), os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def test_without_a_gpu_or_with_one_nothing_is_leased(gpus: Any, tmp_path: Path) -> None:
     gpus()
-    assert devices.device() == "cpu"
-    gpus("a")
-    assert another_job() == another_job() == "cuda"
-    assert list(tmp_path.iterdir()) == []
+    assert another_job() == ("cpu", None)
+    gpus("GPU-a")
+    assert another_job() == another_job() == ("cuda", None)
+    gpus("GPU-a", "GPU-b")
+    assert another_job("1") == ("cuda", "1")  # one is visible
+    assert another_job("") == ("cuda", "")
+    (tmp_path / "tools" / "nvidia-smi").unlink()
+    assert another_job() == ("cuda", None)  # whatever torch found, it is not NVIDIA's
+    assert locks(tmp_path) == []
 
 
 def test_jobs_side_by_side_spread_over_the_gpus_then_share(
     gpus: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    current = gpus("a", "b")
-    assert devices.device() == devices.device() == "cuda:0"
-    assert another_job() == "cuda:1"
+    gpus("GPU-a", "GPU-b")
+    assert another_job() == ("cuda", "GPU-a")
+    assert devices.device() == "cuda"  # asked again, nothing else is taken
+    assert another_job() == ("cuda", "GPU-b")
     assert not caplog.records
     with caplog.at_level(logging.WARNING):
-        assert another_job() == "cuda:0"
+        assert another_job() == ("cuda", "GPU-a")
     assert "all 2 GPUs are taken" in caplog.text
-    assert current == [0, 1, 0]
     user = os.getuid()
-    files = sorted(p.name for p in tmp_path.iterdir())
-    assert files == [f"ruie-{user}-gpu-a.lock", f"ruie-{user}-gpu-b.lock"]
+    assert locks(tmp_path) == [f"ruie-{user}-gpu-GPU-{name}.lock" for name in "ab"]
 
 
-def test_a_gpu_is_known_by_its_uuid_and_else_by_its_number(gpus: Any) -> None:
-    gpus("a", "b")
-    assert devices.device() == "cuda:0"
-    gpus("b", "a")  # the other order: a is taken, b is this job's number 0
-    assert another_job() == "cuda:0"
-    gpus(None, None)
-    assert [another_job(), another_job()] == ["cuda:0", "cuda:1"]
+def test_a_gpu_is_taken_among_those_that_are_visible(gpus: Any) -> None:
+    gpus("GPU-a0", "GPU-a1", "GPU-b0")
+    assert another_job("2, 0") == ("cuda", "GPU-b0")
+    assert another_job("2,1") == ("cuda", "GPU-a1")  # number 2 is taken
+    assert another_job("GPU-b,GPU-a0") == ("cuda", "GPU-a0")  # the beginnings of names do
+    # a part of a GPU, a name that two have, a number that none has: left as it is
+    for odd in ("MIG-1,MIG-2", "GPU-a,GPU-b0", "0,7", "0,-1"):
+        assert another_job(odd) == ("cuda", odd)
 
 
 def test_under_a_launcher_the_rank_chooses(
     gpus: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    gpus("a", "b")
+    gpus("GPU-a", "GPU-b")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert devices.device() == "cuda:1"
+    assert another_job() == ("cuda:1", None)
     gpus()  # a launcher sets ranks on the CPU too
-    assert another_job() == "cpu"
-    assert list(tmp_path.iterdir()) == []
+    assert another_job() == ("cpu", None)
+    assert locks(tmp_path) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -187,12 +188,38 @@ def test_out_of_memory_halves_the_budget_and_loses_nothing(folder, model, monkey
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
 def test_a_prompt_that_never_fits_is_a_user_error(model, monkeypatch, error):
-    def full(*_):
+    def full(*_, **__):
         raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     monkeypatch.setattr(model, "_hidden", full)
+    pairs = prompts(model)[:2]
     with pytest.raises(UserError, match="single prompt"):
-        scores(model, prompts(model)[:2])
+        scores(model, pairs)
+    # the plain pass of the check too
+    monkeypatch.setattr(model.model, "forward", full)
+    with pytest.raises(UserError, match="single prompt"):
+        model.reference(pairs[0])
+
+
+def test_the_plain_pass_makes_the_logits_of_the_answer_alone(model, monkeypatch):
+    pair, plain, seen = prompts(model)[0], model.model.forward, []
+
+    def keeping(input_ids, use_cache, logits_to_keep=0):
+        seen.append(plain(input_ids, use_cache=use_cache, logits_to_keep=logits_to_keep))
+        return seen[-1]
+
+    def keeping_none(input_ids, use_cache):  # as models that do not know the option
+        seen.append(plain(input_ids, use_cache=use_cache))
+        return seen[-1]
+
+    found = []
+    for forward in (keeping, keeping_none):
+        monkeypatch.setattr(model.model, "forward", forward)
+        found.append(model.reference(pair))
+    answer = len(pair.ids) - pair.start
+    assert [out.logits.shape[1] for out in seen] == [answer + 1, len(pair.ids)]
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    assert model.reference(dataclasses.replace(pair, start=len(pair.ids))) == 0.0
 
 
 def test_other_errors_are_not_taken_for_memory(model, monkeypatch):
