@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ruie import cli, encoders, examples, parquet
+from ruie import cli, devices, encoders, examples, parquet
 
 
 def write_vectors(ids: list[str], vectors: np.ndarray, path: Path) -> None:
@@ -35,7 +35,7 @@ def add_encoder_arguments(p: Any, required: bool = True) -> None:
     p.add_argument("--pooling", choices=encoders.POOLINGS, default="mean")
     p.add_argument("--no-normalize", action="store_true", help="keep the vectors' lengths")
     p.add_argument("--max-length", type=cli.positive, default=512, help="tokens (%(default)s)")
-    p.add_argument("--batch-tokens", type=cli.positive, default=8192, help="tokens in a batch")
+    devices.add_batch_tokens(p)
 
 
 def load_encoder(args: Any) -> encoders.BiEncoder:

@@ -111,7 +111,7 @@ class BiEncoder:
         vectors = pool_hidden(hidden, inputs["attention_mask"], self.pooling)
         return torch.nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
 
-    def encode(self, texts: list[str], budget: int = 8192) -> tuple[np.ndarray, int]:
+    def encode(self, texts: list[str], budget: int | None = None) -> tuple[np.ndarray, int]:
         """Vectors [texts, width] in float32, and how many texts were cut to ``max_length``."""
         import torch
 
@@ -119,7 +119,7 @@ class BiEncoder:
             raise cli.UserError("there is no text to encode")
         feeder = feeding.Feeder(self.tokenizer, self.max_length)
         todo = [feeder.one(ids) for ids in feeder.tokens(texts)]
-        parts = list(feeding.parts([len(t.ids) for t in todo], budget))
+        parts = list(feeding.parts([len(t.ids) for t in todo], devices.batch_tokens(budget)))
         self.model.eval().to(devices.device())
         found = []
         with torch.inference_mode():

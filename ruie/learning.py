@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ruie import aside, bootstrap, cli, encoders, examples, parquet, schemas
+from ruie import aside, bootstrap, cli, devices, encoders, examples, parquet, schemas
 from ruie.cli import UserError
 from ruie.examples import TASKS, Example
 
@@ -227,7 +227,7 @@ def parser() -> cli.Parser:
     p.add_argument("--pooling", choices=encoders.POOLINGS, default="mean")
     p.add_argument("--no-normalize", action="store_true", help="keep the vectors' lengths")
     p.add_argument("--max-length", type=cli.positive, default=512, help="tokens (%(default)s)")
-    p.add_argument("--batch-tokens", type=cli.positive, default=8192, help="tokens in a batch")
+    devices.add_batch_tokens(p)
     encoders.add_text_arguments(p, "query", "demonstration")
     p.add_argument("--positives", type=cli.positive, default=3, help="the LLM's best (%(default)s)")
     p.add_argument("--last", type=cli.positive, default=16, help="its last (%(default)s)")

@@ -131,7 +131,8 @@ class LanguageModel:
             if not _no_memory(error):
                 raise
             raise cli.UserError(TOO_LARGE) from None
-        return picked.double().mean().item()
+        mean: float = picked.double().mean().item()
+        return mean
 
     def _parts(
         self, pairs: list[Pair], common: list[int], todo: list[bool], low: int = 0

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ruie import aside, cli, feeding, parquet, schemas
+from ruie import aside, cli, devices, feeding, parquet, schemas
 from ruie.checkpoints import Checkpoints, State, facts
 from ruie.groups import Choices, Group, Ranked, batches
 
@@ -135,6 +135,7 @@ class Run:
         # fused: on a CPU the plain one takes about eight times as long
         self.plain = torch.optim.AdamW(groups, lr=args.learning_rate, fused=True)
         self.optimizer = accelerator.prepare(self.plain)
+        self.batch_tokens = devices.batch_tokens(args.batch_tokens, accelerator.device.type)
         self.step = 0
         self.training: list[dict[str, Any]] = []
         self.pace: list[dict[str, Any]] = []
@@ -184,7 +185,7 @@ class Run:
             group["lr"] = rate
         self.step += 1
         loss, report, scores, count = gradients(
-            self.task, batch, mine, accelerator, args.batch_tokens,
+            self.task, batch, mine, accelerator, self.batch_tokens,
             f"{args.seed} {self.step} {n}", args.accumulate,
         )  # fmt: skip
         report = {
@@ -238,7 +239,7 @@ class Run:
         self.task.network.eval()
         for r in watched[n::of]:
             todo = self.task.sequences([Group(r.query_id, r.demonstrations)])
-            parts = list(feeding.parts([len(t.ids) for t in todo], self.args.batch_tokens))
+            parts = list(feeding.parts([len(t.ids) for t in todo], self.batch_tokens))
             found = []
             with torch.no_grad(), self.accelerator.autocast():
                 for part in parts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import aside, cli, examples
+from ruie import aside, cli, devices, examples
 from ruie.examples import Example
 from ruie.groups import Choices, Ranked, Rankings, choices
 
@@ -31,12 +31,12 @@ def add_arguments(p: cli.Parser, batch: int, negatives: int, steps: int, rate: f
         ("negatives", negatives, "in a query's group"),
         ("steps", steps, "to train"),
         ("max-length", 512, "tokens of a text or a pair"),
-        ("batch-tokens", 16384, "padded tokens computed at once"),
         ("save-every", 500, "steps between checkpoints"),
         ("keep", 2, "checkpoints"),
         ("watch-every", 250, "steps between looks at queries held aside"),
     ):
         p.add_argument(f"--{name}", type=cli.positive, default=value, help=f"{what} (%(default)s)")
+    devices.add_batch_tokens(p)
     p.add_argument("--checkpoints", type=Path, help="folder of checkpoints (OUT.checkpoints)")
     p.add_argument("--watch", type=cli.whole, default=64,
                    help="queries held aside, a tenth of all at most (%(default)s)")  # fmt: skip

@@ -15,13 +15,13 @@ import pytest
 import tiny
 import torch
 
-from ruie import devices
+from ruie import cli, devices
 
 NAMES = ["gpu-a.lock", "gpu-b.lock"]
 CHILD = """
 import sys
 from pathlib import Path
-from ruie import devices
+from ruie import cli, devices
 print(devices.lease(sys.argv[2:], Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
@@ -178,3 +178,17 @@ def test_under_a_launcher_the_rank_chooses(
     gpus()  # a launcher sets ranks on the CPU too
     assert another_job() == ("cpu", None)
     assert locks(tmp_path) == []
+
+
+def test_tokens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "device", lambda: "cuda")
+    assert devices.batch_tokens(None) == devices.batch_tokens(None, "cuda:3") == 16384
+    assert devices.batch_tokens(None, "mps") == 16384
+    assert devices.batch_tokens(None, "cpu") == 2048
+    assert devices.batch_tokens(7) == devices.batch_tokens(7, "cpu") == 7
+    parser = cli.parser("Try.")
+    devices.add_batch_tokens(parser)
+    assert parser.parse_args([]).batch_tokens is None
+    assert parser.parse_args(["--batch-tokens", "5"]).batch_tokens == 5
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--batch-tokens", "0"])
