@@ -52,6 +52,32 @@ def drawn(rows: pa.Table, n: int, seed: int) -> list[str]:
     return [known[i] for i in np.random.default_rng(seed).permutation(len(known))[:n]]
 
 
+def simulate_tf32(model: Any) -> None:
+    """Round what goes into the matrix products of a float32 model to TF32's ten bits of mantissa,
+    as a GPU's tensor cores do; the head's logits stay in float32, as ruie.lm makes them."""
+    import torch
+    import torch.nn.functional as F
+
+    def rounded(t: Any) -> Any:
+        bits = t.contiguous().view(torch.int32)
+        return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
+
+    def inputs(_: Any, given: Any) -> Any:
+        return rounded(given[0]), *given[1:]
+
+    for module in model.base_model.modules():
+        weight = getattr(module, "weight", None)
+        if weight is not None and weight.dim() == 2 and not isinstance(module, torch.nn.Embedding):
+            weight.data = rounded(weight.data)
+            module.register_forward_pre_hook(inputs)
+    plain = F.scaled_dot_product_attention
+
+    def attention(q: Any, k: Any, v: Any, *args: Any, **options: Any) -> Any:
+        return plain(rounded(q), rounded(k), rounded(v), *args, **options)
+
+    F.scaled_dot_product_attention = attention
+
+
 def simulate(model: Any, dtype: str) -> None:
     """Make a float32 model round as one of ``dtype`` does: its weights, and what each operation
     yields; sums inside an operation stay in float32, as a GPU has them, and so do rotary angles
@@ -111,7 +137,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     dtype = "float32" if args.simulate else args.dtype
     model = LanguageModel(args.model, dtype, False, args.batch_tokens, args.cache_mb)
     if args.simulate:
-        simulate(model.model, args.dtype)
+        simulate_tf32(model.model) if args.dtype == "tf32" else simulate(model.model, args.dtype)
     pairs = texts.pairs(range(rows.num_rows), model.pieces)
     shared = [0.0] * len(pairs)
     for at, means in cli.progress(model.score(pairs), len(pairs), "pairs", weigh=_size):
@@ -144,7 +170,7 @@ def main() -> None:
     p.add_argument("--run", type=Path, required=True, help="folder of a run with float32 scores")
     p.add_argument("--llm", default="gemma-3-270m", help="name in the run (%(default)s)")
     p.add_argument("--model", default="models/gemma-3-270m", help="folder (%(default)s)")
-    p.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16"])
+    p.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16", "tf32"])
     p.add_argument("--simulate", action="store_true", help="round in float32 instead")
     p.add_argument("--queries", type=cli.positive, default=40, help="drawn (%(default)s)")
     p.add_argument("--plain", type=int, default=8, help="of them without sharing (%(default)s)")

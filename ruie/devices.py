@@ -87,7 +87,8 @@ def batch_tokens(given: int | None, on: str | None = None) -> int:
 
 def arithmetic(dtype: str) -> str:
     """The dtype that the device computes ``dtype`` in: float32 on a processor that has no
-    instructions for bfloat16 or float16, where they are emulated, several times as slow."""
+    instructions for bfloat16 or float16, where they are emulated, several times as slow, or TF32,
+    which GPUs alone have."""
     import torch
 
     if device() != "cpu" or dtype == "float32":

@@ -7,6 +7,7 @@ budget, and the vocabulary projection at the answers' positions alone.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ TOO_LARGE = ("memory runs out with a single prompt; use a smaller --cache-mb, a 
 class LanguageModel:
     """A causal language model that scores answers; nothing is trained.
 
+    ``dtype``: bfloat16, float16, float32, or tf32: weights and sums in float32, a GPU's products
+    of float32 numbers rounded to eleven bits. The logits are made in float32 with any of them.
     ``batch_tokens`` bounds the padded tokens of a batch, ``cache_mb`` the prefixes that are held
     (MiB). Both change the speed; of a score, the last digits at most. ``halved`` counts how often
     memory ran out and the budget was halved.
@@ -49,8 +52,9 @@ class LanguageModel:
 
         self.pieces = Pieces(encoders.from_pretrained(AutoTokenizer, model), str(model), chat)
         self.device = devices.device()
+        self.tf32 = dtype == "tf32"
         self.model = encoders.from_pretrained(
-            AutoModelForCausalLM, model, dtype=getattr(torch, dtype)
+            AutoModelForCausalLM, model, dtype=getattr(torch, "float32" if self.tf32 else dtype)
         )
         for name in ("logit_scale", "logits_scaling"):
             if getattr(self.model.config, name, None) not in (None, 1, 1.0):
@@ -123,7 +127,7 @@ class LanguageModel:
         knows = "logits_to_keep" in inspect.signature(self.model.forward).parameters
         options = {"logits_to_keep": kept} if knows else {}
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), products(self.tf32):
                 ids = torch.from_numpy(pair.ids.astype(np.int64)).to(self.device)
                 logits = self.model(ids[None], use_cache=False, **options).logits[0, -kept:-1]
                 picked = logits.float().log_softmax(-1).gather(1, ids[pair.start :, None])
@@ -275,10 +279,11 @@ class LanguageModel:
             places = np.concatenate([r * width + np.arange(len(t)) for r, t in enumerate(tokens)])
             write = on_device(places), on_device(np.concatenate(new))
         self.cache.aim(read, write)
-        return self.model.base_model(
-            input_ids=on_device(ids), position_ids=on_device(positions), attention_mask=mask,
-            past_key_values=self.cache, use_cache=True,
-        ).last_hidden_state  # fmt: skip
+        with products(self.tf32):
+            return self.model.base_model(
+                input_ids=on_device(ids), position_ids=on_device(positions), attention_mask=mask,
+                past_key_values=self.cache, use_cache=True,
+            ).last_hidden_state  # fmt: skip
 
     def _means(self, pairs: list[Pair], before: list[Slots]) -> Any:
         """Mean log-likelihood of each pair's answer [rows], float64."""
@@ -331,6 +336,19 @@ class LanguageModel:
         picked = (states * head.weight[targets].float()).sum(-1)
         picked = capped(picked if bias is None else picked + bias[targets].float())
         return picked.double() - torch.stack(totals, -1).logsumexp(-1).double()
+
+
+@contextlib.contextmanager
+def products(tf32: bool) -> Iterator[None]:
+    """Matrix products of float32 on a GPU: by tensor cores in TF32, or exact."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _no_memory(error: RuntimeError) -> bool:

@@ -29,7 +29,7 @@ from ruie.plan import Form
 #: Pairs whose scores are compared with those of the whole model without any sharing, and timed.
 CHECKED, TIMED = 2, 16
 #: How far the two may lie apart, in nats a token.
-TOLERANCE = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.2}
+TOLERANCE = {"float32": 1e-3, "tf32": 0.03, "float16": 0.05, "bfloat16": 0.2}
 #: Batches whose scores stand in files of their own, before they are put into one.
 MERGE_EVERY = 500
 

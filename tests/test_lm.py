@@ -247,3 +247,29 @@ def test_scaled_logits_are_refused(tmp_path):
     config.write_text(config.read_text().replace("{", '{"logits_scaling": 8.0,', 1))
     with pytest.raises(UserError, match="scales its logits"):
         LanguageModel(folder, "float32")
+
+
+def test_tf32_is_for_the_layers_and_not_for_the_logits(folder, monkeypatch):
+    pairs = prompts(LanguageModel(folder, "float32"))[:6]
+    seen = {True: set(), False: set()}
+
+    def look(inner, layers):
+        def call(*args, **options):
+            seen[layers].add(torch.get_float32_matmul_precision())
+            return inner(*args, **options)
+
+        return call
+
+    for dtype, layers in (("tf32", "high"), ("float32", "highest")):
+        model = LanguageModel(folder, dtype)
+        assert model.model.dtype == torch.float32
+        base = model.model.base_model
+        monkeypatch.setattr(base, "forward", look(base.forward, True))
+        monkeypatch.setattr(model, "_log_p", look(model._log_p, False))
+        # on a CPU the setting changes nothing
+        want = tiny.log_likelihoods(folder, pairs)
+        assert scores(model, pairs) == pytest.approx(want, abs=1e-4)
+        assert model.reference(pairs[0]) == pytest.approx(want[0], abs=1e-4)
+        assert seen == {True: {layers}, False: {"highest"}}
+        seen = {True: set(), False: set()}
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -16,7 +16,8 @@ def plan_flags(llm):
 
 
 def score_flags(llm, **further):
-    return flags(version="score-2", dtype=dtype(llm), **prompt_flags(llm), **further)
+    number = config["scoring"]["dtype"] or dtype(llm)
+    return flags(version="score-2", dtype=number, **prompt_flags(llm), **further)
 
 
 rule bm25_index:
