@@ -15,10 +15,14 @@ TEXT = (
     "The scored candidates of queries that no training has seen, ranked by each model. AUC is the "
     "chance that one of the LLM's best candidates is above one of its last, MRR the mean "
     "reciprocal rank of its best one, recall the share of a reward model's best that are among a "
-    "ranker's. Means over n queries, with 95 % bootstrap intervals; chance is computed, and BM25 "
-    "is the order in which the candidates were found."
+    "ranker's. The correlation is Spearman's over all candidates; the gain is the LLM's score of "
+    "the candidate ranked first over the mean of all, in nats a token, and for the LLM's own "
+    "ranking the most that can be had. Means over n queries, with 95 % bootstrap intervals; chance "
+    "is computed, and BM25 is the order in which the candidates were found."
 )
 NONE = "There is nothing here: no learning table was given, or no query was held aside."
+#: Measures that can be negative: in the table, not among the bars.
+SIGNED = ("correlation", "gain")
 
 
 def section(rows: pd.DataFrame, plots: Path | None) -> Html:
@@ -35,8 +39,9 @@ def section(rows: pd.DataFrame, plots: Path | None) -> Html:
     columns = list(dict.fromkeys(rows["column"]))
     parts = [tag("p", TEXT), _table(rows[rows["task"] == ALL], columns)]
     named = {"value": "f1", "low": "f1_low", "high": "f1_high"}
-    every = rows[rows["task"] == ALL].rename(columns=named)
-    figure = charts.bars([sections.panel(every, "", "ranker", "column", columns)], "mean", 2)
+    every = rows[(rows["task"] == ALL) & ~rows["measure"].isin(SIGNED)].rename(columns=named)
+    drawn = [name for name in columns if name in set(every["column"])]
+    figure = charts.bars([sections.panel(every, "", "ranker", "column", drawn)], "mean", 2)
     label = "How well the candidates of queries held aside are ranked"
     parts.append(sections.drawing(figure, "learning", label, plots))
     for task, mine in rows[rows["task"] != ALL].groupby("task", sort=False):

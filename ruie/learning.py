@@ -1,8 +1,9 @@
 """What the trainings have learned, measured on queries that no training has seen.
 
-Each ranker orders a query's scored candidates: by the LLM's ranking AUC and MRR are taken, by each
-reward model's the recall of its best; means over the queries that --watch and --seed hold aside, as
-in training, with 95 % bootstrap intervals over these. --seed is also that of the resamples.
+Each ranker orders a query's scored candidates: by the LLM's scores AUC, MRR, rank correlation and
+the gain of the demonstration picked are taken, by each reward model's the recall of its best and
+the correlation; means over the queries that --watch and --seed hold aside, as in training, with
+95 % bootstrap intervals over these. --seed is also that of the resamples.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from ruie import aside, bootstrap, cli, devices, encoders, examples, parquet, schemas
 from ruie.cli import UserError
@@ -46,6 +48,19 @@ def recall(reference: Floats, scores: Floats, k: int) -> float:
     return float(within[wanted].sum() / k)
 
 
+def correlation(a: Floats, b: Floats) -> float:
+    """Spearman's, ties at their mean rank; 0 where one of the two tells nothing apart."""
+    if not (np.ptp(a) and np.ptp(b)):
+        return 0.0
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def gain(llm: Floats, scores: Floats) -> float:
+    """The LLM's score of the candidate that a ranker puts first (the mean of those that share the
+    place), over the mean of all candidates: nats a token."""
+    return float(llm[scores == scores.max()].mean() - llm.mean())
+
+
 def measures(
     llm: Floats, given: dict[str, Floats], rewards: Sequence[str], positives: int, last: int, k: int
 ) -> dict[Key, float]:
@@ -56,17 +71,24 @@ def measures(
     out = {
         (CHANCE, LLM, "auc"): 0.5,
         (CHANCE, LLM, "mrr"): sum(1 / rank for rank in range(1, n + 1)) / n,
+        (CHANCE, LLM, "correlation"): 0.0,
+        (CHANCE, LLM, "gain"): 0.0,
+        (LLM, LLM, "gain"): gain(llm, llm),  # what the best ranker would reach
     }
     for ranker, mine in given.items():
         out[ranker, LLM, "auc"] = auc(mine[:positives], mine[max(positives, n - last) :])
         out[ranker, LLM, "mrr"] = aside.reciprocal_rank(llm.tolist(), mine.tolist())
+        out[ranker, LLM, "correlation"] = correlation(llm, mine)
+        out[ranker, LLM, "gain"] = gain(llm, mine)
     for name in rewards:
         reference = given[name]
         if n > k and np.ptp(reference):
             out[CHANCE, name, f"recall@{k}"] = k / n
+            out[CHANCE, name, "correlation"] = 0.0
             for ranker, mine in given.items():
                 if ranker != name:
                     out[ranker, name, f"recall@{k}"] = recall(reference, mine, k)
+                    out[ranker, name, "correlation"] = correlation(reference, mine)
     return out
 
 
@@ -206,8 +228,9 @@ def run(args: Any) -> list[dict[str, Any]]:
         n = sum((CHANCE, name, recalled) not in m for _, m in found_of)
         cli.log.info("%s of %s: %d queries left out, with %d candidates or fewer or equal rewards",
                      recalled, name, n, args.k)  # fmt: skip
-    asked = [(LLM, "auc"), (LLM, "mrr"), *((name, recalled) for name in rewards)]
-    keys = [(ranker, *what) for what in asked for ranker in (CHANCE, *given)]
+    asked = [(LLM, what) for what in ("auc", "mrr", "correlation", "gain")]
+    asked += [(name, what) for name in rewards for what in (recalled, "correlation")]
+    keys = [(ranker, *what) for what in asked for ranker in (CHANCE, *given, LLM)]
     return table(found_of, keys, args.resamples, args.seed)
 
 

@@ -190,9 +190,10 @@ TRAINING = pa.schema(
 PACE = pa.schema([("step", pa.int32()), ("seconds", pa.float64()), ("samples_per_s", pa.float64())])
 #: What was learned: a row for each ranker of the scored candidates of queries that no training
 #: saw. ``against``: whose ranking is the truth, llm or a reward model's name; ``measure``: auc (one
-#: of the LLM's top 3 above one of its last 16), mrr (of its best) or recall@8 (of the reward's top
-#: 8); ``task``: all, or one; ``value``: mean over ``n`` queries; ``low``, ``high``: its 95 %
-#: bootstrap interval.
+#: of the LLM's top 3 above one of its last 16), mrr (of its best), recall@8 (of the reward's top
+#: 8), correlation (Spearman's) or gain (the LLM's score of the first over the mean, nats a token);
+#: ``task``: all, or one; ``value``: mean over ``n`` queries; ``low``, ``high``: its 95 % bootstrap
+#: interval.
 LEARNING = pa.schema(
     [
         ("ranker", pa.string()),

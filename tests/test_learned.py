@@ -29,16 +29,18 @@ def test_section_shows_a_row_for_each_ranker(tmp_path: Path) -> None:
         frame(
             row("chance", 0.5), row(BAD, 0.75), row("reward/plain", 0.625, low=NAN, high=NAN),
             row("chance", 0.08, **recall), row(BAD, 0.25, **recall),
+            row("llm", 1.5, measure="gain"), row(BAD, -0.25, measure="gain"),
             row("chance", 0.5, task="RE", n=7), row(BAD, 0.875, task="RE", n=7),
         ),
         tmp_path,
     )  # fmt: skip
     read = Page(text)
     assert read.rows == [
-        ["Ranker", "AUCn = 40", "recall@8 of reward/plainn = 38"],
-        ["chance", "0.500[0.38, 0.62]", "0.080[0.00, 0.38]"],
-        [BAD, "0.750[0.62, 0.88]", "0.250[0.00, 0.38]"],
-        ["reward/plain", "0.625", "-"],
+        ["Ranker", "AUCn = 40", "recall@8 of reward/plainn = 38", "gainn = 40"],
+        ["chance", "0.500[0.38, 0.62]", "0.080[0.00, 0.38]", "-"],
+        [BAD, "0.750[0.62, 0.88]", "0.250[0.00, 0.38]", "-0.250[-0.38, -0.12]"],
+        ["reward/plain", "0.625", "-", "-"],
+        ["llm", "-", "-", "1.500[1.38, 1.62]"],
         ["Ranker", "AUCn = 7"],
         ["chance", "0.500[0.38, 0.62]"],
         [BAD, "0.875[0.75, 1.00]"],
@@ -47,6 +49,7 @@ def test_section_shows_a_row_for_each_ranker(tmp_path: Path) -> None:
     assert sorted(f.name for f in tmp_path.iterdir()) == ["learning.png", "learning.svg"]
     # two digits on the bars, whose scale ends beyond 1
     assert all(f">{n}<" in text for n in ("0.50", "0.75", "0.62", "0.25"))
+    assert not any(f">{n}<" in text for n in ("1.50", "-0.25"))  # gains are no bars
 
 
 def test_an_empty_table_says_so() -> None:

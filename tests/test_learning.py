@@ -11,6 +11,7 @@ import pytest
 import tiny
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from trainings import PEOPLE, PLACES
 
 from ruie import aside, cli, learning, parquet, prompt, schemas
@@ -82,10 +83,26 @@ def test_measures_of_a_query_by_hand():
         # all alike: the mean rank is 3
         ("s", "llm", "auc"): 0.5,
         ("s", "llm", "mrr"): pytest.approx(1 / 3),
+        # ranks 5 4 3 2 1; BM25's 4 1 2 3 5: 1 - 6 (1 + 9 + 1 + 1 + 16) / 120; r's 5 1 4 3 2:
+        # 1 - 6 (9 + 1 + 1 + 1) / 120
+        ("chance", "llm", "correlation"): 0,
+        ("BM25", "llm", "correlation"): pytest.approx(-0.4),
+        ("r", "llm", "correlation"): pytest.approx(0.4),
+        ("s", "llm", "correlation"): 0,
+        # over the mean of -3: BM25 picks the last, r and the LLM itself the first
+        ("chance", "llm", "gain"): 0,
+        ("BM25", "llm", "gain"): -2,
+        ("r", "llm", "gain"): 2,
+        ("s", "llm", "gain"): 0,
+        ("llm", "llm", "gain"): 2,
         # r's best are 0, 2, 3; BM25's 4, 0, 3
         ("chance", "r", "recall@3"): 3 / 5,
         ("BM25", "r", "recall@3"): pytest.approx(2 / 3),
         ("s", "r", "recall@3"): pytest.approx(3 / 5),
+        # 1 - 6 (1 + 4 + 9) / 120
+        ("chance", "r", "correlation"): 0,
+        ("BM25", "r", "correlation"): pytest.approx(0.3),
+        ("s", "r", "correlation"): 0,
     }
     # no question: no more candidates than asked for, or a reward that says nothing
     for rewards, k in ((["r"], 5), (["s"], 3)):
@@ -104,6 +121,12 @@ def test_chance_is_the_mean_over_all_places(scores):
         sum(aside.reciprocal_rank([1, *[0] * (n - 1)], np.roll(range(n, 0, -1), i)) for i in
             range(n)) / n
     )  # fmt: skip
+
+
+def test_ties_in_correlation_and_gain():
+    # mean ranks 1.5 1.5 3 against 1 2 3
+    assert learning.correlation(floats(0, 0, 1), floats(1, 2, 3)) == pytest.approx(3**0.5 / 2)
+    assert learning.gain(floats(-1, -2, -6), floats(4, 4, 0)) == pytest.approx(1.5)
 
 
 def test_table_has_means_for_all_and_each_task():
@@ -197,18 +220,35 @@ def test_stage_measures_every_ranker(measured, data, trained, tmp_path):
             want.setdefault((ranker, "auc"), []).append(np.mean(pairs))
             rank = sorted(scores, reverse=True).index(scores[0]) + 1
             want.setdefault((ranker, "mrr"), []).append(1 / rank)
+            llm = [r["score"] for r in mine]
+            rho = spearmanr(llm, scores)[0]
+            want.setdefault((ranker, "correlation"), []).append(rho)
+            won = llm[int(np.argmax(scores))] - np.mean(llm)
+            want.setdefault((ranker, "gain"), []).append(won)
             if ranker != "reward/keywords":
+                own = spearmanr(given["reward/keywords"], scores)[0]
+                want.setdefault((ranker, "reward/keywords"), []).append(own)
                 both = top[ranker] & top["reward/keywords"]
                 want.setdefault((ranker, "recall@8"), []).append(len(both) / 8)
     want["chance", "auc"], want["chance", "recall@8"] = [0.5] * 4, [8 / 12] * 4
     want["chance", "mrr"] = [sum(1 / r for r in range(1, 13)) / 12] * 4
-    every = {(r["ranker"], r["measure"]): r for r in found if r["task"] == "all"}
+    for name in ("correlation", "gain", "reward/keywords"):
+        want["chance", name] = [0.0] * 4
+    scores = {q: [r["score"] for r in rows if r["query_id"] == q] for q in hidden}
+    want["llm", "gain"] = [max(s) - np.mean(s) for s in scores.values()]
+
+    def name(row):  # the correlation with the reward model by its name
+        by_reward = row["against"] != "llm" and row["measure"] == "correlation"
+        return row["against" if by_reward else "measure"]
+
+    every = {(r["ranker"], name(r)): r for r in found if r["task"] == "all"}
     assert every.keys() == want.keys()
     for key, row in every.items():
         assert row["value"] == pytest.approx(np.mean(want[key])), key
         assert row["n"] == 4
         assert row["low"] <= row["high"]
-        assert row["against"] == ("reward/keywords" if key[1] == "recall@8" else "llm")
+        by_reward = key[1] in ("recall@8", "reward/keywords")
+        assert row["against"] == ("reward/keywords" if by_reward else "llm")
     sizes = {r["task"]: r["n"] for r in found}
     tasks = [known[q].task for q in hidden]
     assert sizes == {"all": 4, **{t: tasks.count(t) for t in tasks}}
@@ -228,8 +268,10 @@ def test_the_seed_draws_the_queries_and_the_tags_are_read(measured, tmp_path):
     at = less.index("--base")
     some = stage([*less[:at], *less[at + 2 :]], tmp_path)
     assert {(r["ranker"], r["measure"]) for r in some} == {
-        (ranker, measure) for ranker in ("chance", "BM25") for measure in ("auc", "mrr")
-    }
+        *((ranker, measure) for ranker in ("chance", "BM25")
+          for measure in ("auc", "mrr", "correlation", "gain")),
+        ("llm", "gain"),
+    }  # fmt: skip
     assert [r for r in found if r["ranker"] == "BM25" and r["against"] == "llm"] == [
         r for r in some if r["ranker"] == "BM25"
     ]
