@@ -16,16 +16,21 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ruie import cli, examples, prompt
 from ruie.examples import Example
-from ruie.ranking import RANGES, Pool
+from ruie.ranking import RANGES, part
 
 #: Lucene refuses a query of more clauses than this; its own default, 1,024, is less than a long
 #: input has words.
 MAX_CLAUSES = 65_536
+#: Members of the pool in memory at once.
+AT_ONCE = 10_000
 
 
 def start_java() -> Any:
@@ -75,17 +80,27 @@ def _is_java_21(home: str) -> bool:
     return bool(found and int(found[1]) >= 21)
 
 
-def index(pool: Pool, within: str, out: Path) -> None:
+def index(members: Iterable[Example], within: str, out: Path) -> None:
     """Write one index folder for each part of the pool below ``out``."""
     autoclass = start_java()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as tmp:
-        for name, members in pool.parts(within).items():
-            docs = Path(tmp, "docs")
-            docs.mkdir()
-            with open(docs / "docs.jsonl", "w", encoding="utf-8") as lines:
-                for e in members:
-                    lines.write(json.dumps({"id": e.id, "contents": prompt.render(e)}) + "\n")
+        sizes: Counter[str] = Counter()
+        with ExitStack() as files:
+            lines: dict[str, IO[str]] = {}
+            for e in members:
+                name = part(e, within)
+                if name not in lines:
+                    docs = Path(tmp, "docs", name)
+                    docs.mkdir(parents=True)
+                    lines[name] = files.enter_context(
+                        open(docs / "docs.jsonl", "w", encoding="utf-8")
+                    )
+                document = {"id": e.id, "contents": prompt.render(e)}
+                lines[name].write(json.dumps(document) + "\n")
+                sizes[name] += 1
+        for name, size in sizes.items():
+            docs = Path(tmp, "docs", name)
             arguments = {"-collection": "JsonCollection", "-input": docs, "-threads": 1,
                          "-index": Path(tmp, "index", name)}  # fmt: skip
             # one thread, so that the index does not depend on timing
@@ -93,7 +108,7 @@ def index(pool: Pool, within: str, out: Path) -> None:
                 [str(word) for pair in arguments.items() for word in pair] + ["-optimize", "-quiet"]
             )
             shutil.rmtree(docs)
-            cli.log.info("index %s: %d documents", name, len(members))
+            cli.log.info("index %s: %d documents", name, size)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(Path(tmp, "index"), out)
 
@@ -132,7 +147,8 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    index(Pool(examples.read(args.pool)), args.range, args.out)
+    members = (e for some in examples.batches(args.pool, AT_ONCE) for e in some)
+    index(members, args.range, args.out)
 
 
 if __name__ == "__main__":

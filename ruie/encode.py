@@ -1,6 +1,7 @@
 """Encode the candidate pool with a bi-encoder, in advance (section 3.4).
 
-Writes one Parquet table: id, and the vector as a list of float32.
+Writes one Parquet table (ruie/vectors.py) in the pool's order. One window of samples is in memory
+at a time, and batches hold samples of similar length of one window.
 """
 
 from __future__ import annotations
@@ -8,26 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ruie import cli, devices, encoders, examples, parquet
+from ruie import cli, devices, encoders, examples, parquet, schemas, vectors
 
-
-def write_vectors(ids: list[str], vectors: np.ndarray, path: Path) -> None:
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-    with parquet.replacing(path) as part:
-        pq.write_table(pa.table({"id": ids, "vector": column}), part)
-
-
-def read_vectors(path: Path) -> tuple[list[str], np.ndarray]:
-    """Ids, and vectors [pool, width] in float32."""
-    schema = pq.read_schema(path)
-    table = parquet.read(path, schema)
-    width = schema.field("vector").type.list_size
-    flat = table["vector"].combine_chunks().flatten().to_numpy()
-    return table["id"].to_pylist(), flat.reshape(-1, width)
+#: Samples in memory at once.
+WINDOW = 8192
 
 
 def add_encoder_arguments(p: Any, required: bool = True) -> None:
@@ -55,12 +42,20 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    pool = examples.read(args.pool)
+    ids = pa.chunked_array(
+        [b["id"] for b in parquet.batches(args.pool, schemas.EXAMPLES, ["id"])], pa.string()
+    )
+    if not ids:
+        raise cli.UserError(f"{args.pool}: holds no sample to encode; add a training set")
     encoder = load_encoder(args)
     form = encoders.text_form(args, "demonstration", args.keywords)
-    vectors, cut = encoder.encode([form(e) for e in pool], args.batch_tokens)
-    cli.log.info("%d samples encoded, %d cut to %d tokens", len(pool), cut, args.max_length)
-    write_vectors([e.id for e in pool], vectors, args.out)
+    texts = ([form(e) for e in window] for window in examples.batches(args.pool, WINDOW))
+    done = cut = 0
+    with vectors.writing(args.out, encoder.model.config.hidden_size) as add:
+        for found, shorter in encoder.encode_windows(texts, len(ids), args.batch_tokens):
+            add(ids[done : done + len(found)], found)
+            done, cut = done + len(found), cut + shorter
+    cli.log.info("%d samples encoded, %d cut to %d tokens", done, cut, args.max_length)
 
 
 if __name__ == "__main__":

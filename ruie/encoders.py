@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,20 +114,36 @@ class BiEncoder:
 
     def encode(self, texts: list[str], budget: int | None = None) -> tuple[np.ndarray, int]:
         """Vectors [texts, width] in float32, and how many texts were cut to ``max_length``."""
-        import torch
-
         if not texts:
             raise cli.UserError("there is no text to encode")
+        (found,) = self.encode_windows([texts], len(texts), budget)
+        return found
+
+    def encode_windows(
+        self, windows: Iterable[list[str]], total: int, budget: int | None = None
+    ) -> Iterator[tuple[np.ndarray, int]]:
+        """What ``encode`` gives of each window, one in memory at a time; ``total`` texts."""
+        import torch
+
         feeder = feeding.Feeder(self.tokenizer, self.max_length)
-        todo = [feeder.one(ids) for ids in feeder.tokens(texts)]
-        parts = list(feeding.parts([len(t.ids) for t in todo], devices.batch_tokens(budget)))
+        at_once = devices.batch_tokens(budget)
         self.model.eval().to(devices.device())
-        found = []
-        with torch.inference_mode():
-            for rows in cli.progress(parts, len(texts), "texts encoded", weigh=len):
+
+        def batches() -> Iterator[tuple[list[feeding.Tokens], list[int], bool]]:
+            for texts in windows:
+                todo = [feeder.one(ids) for ids in feeder.tokens(texts)]
+                parts = list(feeding.parts([len(t.ids) for t in todo], at_once))
+                yield from ((todo, rows, rows is parts[-1]) for rows in parts)
+
+        out, cut = np.empty((0, 0), np.float32), 0
+        weigh = lambda batch: len(batch[1])  # noqa: E731
+        for todo, rows, last in cli.progress(batches(), total, "texts encoded", weigh=weigh):
+            with torch.inference_mode():
                 inputs = feeder.tensors([todo[r] for r in rows], devices.device())
-                found.append(self.embed(inputs).float().cpu().numpy())
-        out = np.empty((len(texts), found[0].shape[1]), np.float32)
-        for rows, vectors in zip(parts, found, strict=True):
-            out[rows] = vectors
-        return out, feeder.cut
+                found = self.embed(inputs).float().cpu().numpy()
+            if not len(out):
+                out = np.empty((len(todo), found.shape[1]), np.float32)
+            out[rows] = found
+            if last:
+                yield out, feeder.cut - cut
+                out, cut = np.empty((0, 0), np.float32), feeder.cut

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,11 @@ def evened(text: str) -> str:
     """A text with case, spacing and Unicode form evened out: what "the same sentence" means when a
     query must not be its own demonstration."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def text_hash(text: str) -> str:
+    """Hash of the evened text."""
+    return hashlib.sha256(evened(text).encode()).hexdigest()[:16]
 
 
 class Span(NamedTuple):
@@ -62,7 +67,7 @@ class Example(NamedTuple):
     @property
     def text_hash(self) -> str:
         """Hash of the evened text."""
-        return hashlib.sha256(evened(self.text).encode()).hexdigest()[:16]
+        return text_hash(self.text)
 
 
 def to_table(examples: Sequence[Example]) -> pa.Table:
@@ -115,7 +120,7 @@ def to_table(examples: Sequence[Example]) -> pa.Table:
     return pa.Table.from_arrays(ordered, schema=schemas.EXAMPLES)
 
 
-def from_table(table: pa.Table) -> list[Example]:
+def from_table(table: pa.Table | pa.RecordBatch) -> list[Example]:
     """Examples of an EXAMPLES table, in its order."""
     return [
         Example(
@@ -139,6 +144,13 @@ def from_table(table: pa.Table) -> list[Example]:
 def read(*paths: str | Path) -> list[Example]:
     """Examples of one or more EXAMPLES files, one after the other."""
     return [e for path in paths for e in from_table(parquet.read(path, schemas.EXAMPLES))]
+
+
+def batches(path: str | Path, size: int) -> Iterator[list[Example]]:
+    """Examples of a file that may be larger than memory, ``size`` at a time, the last ones fewer;
+    raises what ``read`` raises."""
+    for batch in parquet.batches(path, schemas.EXAMPLES, schemas.EXAMPLES.names, size):
+        yield from_table(batch)
 
 
 def by_id(examples: Iterable[Example]) -> dict[str, Example]:

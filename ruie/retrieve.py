@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ruie import bm25, cli, encode, encoders, examples, parquet, schemas
+from ruie import bm25, cli, encode, encoders, examples, parquet, schemas, search, vectors
 from ruie.examples import Example
-from ruie.ranking import RANGES, Pool, rows
+from ruie.ranking import RANGES, Pool, part
+from ruie.vectors import Floats
 
 Rows = list[dict[str, Any]]
 
@@ -25,9 +26,9 @@ def at_random(queries: list[Example], pool: Pool, within: str, depth: int, seed:
     """A seeded draw for each query; it does not depend on the other queries."""
     parts, out = pool.parts(within), []
     for q in queries:
-        members = parts.get(pool.part(q, within), [])
+        members = parts.get(part(q, within), ())
         drawn = _shuffled(Random(f"{seed}:{q.id}"), len(members))
-        out += rows(q, pool.distinct(q, ((members[i].id, 0.0) for i in drawn), depth))
+        out += pool.candidates(q, pool.distinct(q, ((int(members[i]), 0.0) for i in drawn), depth))
     return out
 
 
@@ -44,23 +45,29 @@ def sparse(
     queries: list[Example], pool: Pool, within: str, depth: int, index: Path, **bm25_options: Any
 ) -> Rows:
     """BM25 in the part of the pool that the range leaves to each query."""
-    by_part: dict[str, list[Example]] = {}
-    for q in queries:
-        by_part.setdefault(pool.part(q, within), []).append(q)
-    found: dict[str, list[tuple[str, float]]] = {}
-    for part, left in by_part.items():
-        if not (index / part).is_dir():
+    found: dict[str, list[tuple[int, float]]] = {}
+    for name, left in _by_part(queries, within).items():
+        if not (index / name).is_dir():
             raise cli.UserError(
-                f"{index / part}: no such index: the pool holds nothing in this range; "
+                f"{index / name}: no such index: the pool holds nothing in this range; "
                 "widen the range or add a training set"
             )
         k = depth
         while left:
             k = 2 * k + 8  # more than the depth, since the query and repetitions fall away
-            hits = bm25.search(index / part, left, k, **bm25_options)
-            found |= {q.id: pool.distinct(q, hits[q.id], depth) for q in left}
+            hits = bm25.search(index / name, left, k, **bm25_options)
+            row = pool.rows(d for some in hits.values() for d, _ in some)
+            for q in left:
+                found[q.id] = pool.distinct(q, ((row[d], s) for d, s in hits[q.id]), depth)
             left = [q for q in left if len(found[q.id]) < depth and len(hits[q.id]) == k]
-    return [row for q in queries for row in rows(q, found[q.id])]
+    return [row for q in queries for row in pool.candidates(q, found[q.id])]
+
+
+def _by_part(queries: list[Example], within: str) -> dict[str, list[Example]]:
+    out: dict[str, list[Example]] = {}
+    for q in queries:
+        out.setdefault(part(q, within), []).append(q)
+    return out
 
 
 def dense(
@@ -68,35 +75,39 @@ def dense(
     pool: Pool,
     within: str,
     depth: int,
-    query_vectors: np.ndarray,
-    pool_ids: list[str],
-    pool_vectors: np.ndarray,
+    query_vectors: Floats,
+    pool_vectors: Path,
     own_dataset_first: bool = False,
+    block_mb: int = search.BLOCK_MB,
 ) -> Rows:
     """Exact search by dot product (equation 3); ties by id.
 
     ``own_dataset_first`` puts those of the ``depth`` best that are of the query's own dataset
     before the others, as the published code does; the scores stay what they are.
 
-    ``query_vectors`` [queries, width]; ``pool_vectors`` [pool, width], one row for each of
-    ``pool_ids``. Raises ``UserError`` where the vectors are of another pool.
+    ``query_vectors`` [queries, width]; ``pool_vectors`` is what ``ruie.encode`` wrote. Raises
+    ``UserError`` where the vectors are of another pool.
     """
-    if set(pool_ids) != set(pool.by_id):
-        raise cli.UserError("the vectors belong to another pool; encode this pool again")
-    by_id = np.argsort(np.array(pool_ids))  # a stable sort by score then breaks ties by id
-    ids, vectors = [pool_ids[i] for i in by_id], pool_vectors[by_id]
-    part = np.array([pool.part(pool.by_id[i], within) for i in ids])
-    out: Rows = []
-    for q, vector in zip(queries, query_vectors, strict=True):
-        members = np.flatnonzero(part == pool.part(q, within))
-        scores = vectors[members] @ vector
-        order = np.argsort(-scores, kind="stable")
-        hits = ((ids[members[i]], float(scores[i])) for i in order)
-        best = pool.distinct(q, hits, depth)
-        if own_dataset_first:
-            best.sort(key=lambda hit: pool.by_id[hit[0]].dataset != q.dataset)
-        out += rows(q, best)
-    return out
+    vectors.check(pool_vectors, pool.ids)
+    vector = {q.id: v for q, v in zip(queries, query_vectors, strict=True)}
+    parts = pool.parts(within)
+    found: dict[str, list[tuple[int, float]]] = {q.id: [] for q in queries}
+    for name, left in _by_part(queries, within).items():
+        wanted = np.zeros(len(pool), bool)
+        wanted[parts.get(name, [])] = True
+        members, keep = int(wanted.sum()), 2 * depth + 8
+        while left and members:
+            asked = np.stack([vector[q.id] for q in left])
+            rows, scores = search.best(pool_vectors, wanted, pool.ranks, asked, keep, block_mb)
+            for q, r, s in zip(left, rows, scores, strict=True):
+                hits = zip(r.tolist(), s.tolist(), strict=True)
+                found[q.id] = pool.distinct(q, hits, depth)
+            left = [q for q in left if len(found[q.id]) < depth and keep < members]
+            keep *= 4  # each search reads all vectors: few searches
+    if own_dataset_first:
+        for q in queries:
+            found[q.id].sort(key=lambda hit: pool.dataset(hit[0]) != q.dataset)  # noqa: B023
+    return [row for q in queries for row in pool.candidates(q, found[q.id])]
 
 
 def parser() -> cli.Parser:
@@ -120,13 +131,15 @@ def parser() -> cli.Parser:
     d.add_argument("--vectors", type=Path, help="the pool's vectors, from ruie.encode")
     d.add_argument("--own-dataset-first", action="store_true",
                    help="the query's own dataset before others among the --depth best")  # fmt: skip
+    d.add_argument("--block-mb", type=cli.positive, default=search.BLOCK_MB,
+                   help="MiB of vectors in memory at once (%(default)s)")  # fmt: skip
     return p
 
 
 def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
-    queries, pool = examples.read(args.queries), Pool(examples.read(args.pool))
+    queries, pool = examples.read(args.queries), Pool.read(args.pool)
     common = (queries, pool, args.range, args.depth)
     if args.retriever == "random":
         found = at_random(*common, seed=args.seed)
@@ -139,9 +152,9 @@ def main(argv: list[str] | None = None) -> None:
             p.error("--retriever dense needs --model and --vectors")
         encoder = encode.load_encoder(args)
         form = encoders.text_form(args, "query", keywords=False)  # the plain query x of 3.4
-        vectors, cut = encoder.encode([form(q) for q in queries], args.batch_tokens)
+        asked, cut = encoder.encode([form(q) for q in queries], args.batch_tokens)
         cli.log.info("%d queries, %d cut to %d tokens", len(queries), cut, args.max_length)
-        found = dense(*common, vectors, *encode.read_vectors(args.vectors), args.own_dataset_first)
+        found = dense(*common, asked, args.vectors, args.own_dataset_first, args.block_mb)
     cli.log.info("%d queries, %d demonstrations", len(queries), len(found))
     parquet.write(found, schemas.CANDIDATES, args.out)
 

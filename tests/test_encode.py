@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import tiny
 
-from ruie import encode, encoders, parquet, retrieve, schemas
+from ruie import encode, encoders, feeding, parquet, prompt, retrieve, schemas, vectors
 from ruie.cli import UserError
-from ruie.ranking import Pool
 
 POOL = [
     tiny.sample("c", "Bob lives in Paris.", ("person", "Bob"), ("location", "Paris")),
@@ -30,35 +30,18 @@ def pool(tmp_path_factory):
 
 def run(folder, pool, out, *more):
     encode.main(["--pool", str(pool), "--model", str(folder), *more, "--out", str(out)])
-    return encode.read_vectors(out)
-
-
-def test_write_and_read_back(tmp_path):
-    vectors = np.arange(6, dtype=np.float32).reshape(3, 2) / 7
-    encode.write_vectors(["x", "y", "z"], vectors, tmp_path / "v.parquet")
-    ids, read = encode.read_vectors(tmp_path / "v.parquet")
-    assert ids == ["x", "y", "z"]
-    assert read.dtype == np.float32
-    np.testing.assert_array_equal(read, vectors)
-
-
-def test_more_than_one_chunk_is_read_whole(tmp_path):
-    vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    encode.write_vectors([str(i) for i in range(50)], vectors, tmp_path / "v.parquet")
-    table = pq.read_table(tmp_path / "v.parquet")
-    pq.write_table(table, tmp_path / "w.parquet", row_group_size=7)
-    np.testing.assert_array_equal(encode.read_vectors(tmp_path / "w.parquet")[1], vectors)
+    return vectors.read(out)
 
 
 def test_the_command_encodes_the_pool_in_its_order(folder, pool, tmp_path):
-    ids, vectors = run(folder, pool, tmp_path / "v.parquet")
+    ids, found = run(folder, pool, tmp_path / "v.parquet")
     assert ids == ["c", "a", "b"]
     text = (
         "Task: Named Entity Recognition\nSchema: [person, location]\n"
         "Input: Bob lives in Paris.\nOutput: person: Bob; location: Paris."
     )
     want, _ = encoders.BiEncoder(folder, "mean", True, 512).encode([text])
-    np.testing.assert_allclose(vectors[0], want[0], atol=1e-5)
+    np.testing.assert_allclose(found[0], want[0], atol=1e-5)
     run(folder, pool, tmp_path / "again.parquet")
     assert (tmp_path / "v.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
 
@@ -66,33 +49,78 @@ def test_the_command_encodes_the_pool_in_its_order(folder, pool, tmp_path):
 def test_keywords_prefix_fields_and_pooling_reach_the_model(folder, pool, tmp_path):
     more = ["--keywords", "--demonstration-prefix", "passage: ", "--demonstration-fields", "input",
             "--pooling", "cls", "--no-normalize", "--batch-tokens", "1"]  # fmt: skip
-    _, vectors = run(folder, pool, tmp_path / "v.parquet", *more)
+    _, found = run(folder, pool, tmp_path / "v.parquet", *more)
     text = "passage: Input: Oil prices rose in <Keyword>London</Keyword>."
     want, _ = encoders.BiEncoder(folder, "cls", False, 512).encode([text])
-    np.testing.assert_allclose(vectors[1], want[0], atol=1e-5)
+    np.testing.assert_allclose(found[1], want[0], atol=1e-5)
 
 
-def dense(vectors, query, within="mixed", depth=3, ids=("c", "a", "b")):
-    q = tiny.sample("q", "Something else.")
-    found = retrieve.dense([q], Pool(POOL), within, depth, np.float32([query]), list(ids),
-                           np.float32(vectors))  # fmt: skip
-    return [(r["demonstration_id"], r["rank"], round(r["score"], 5)) for r in found]
+def test_windows_keep_the_order_and_only_their_size_in_memory(folder, tmp_path, monkeypatch):
+    """7 samples in windows of 3: tokenised 3, 3 and 1 at a time, written as they come."""
+    seen = []
+    real = feeding.Feeder.tokens
+
+    def tokens(self, texts):
+        if texts[0].startswith("Task:"):  # and not what special tokens are found by
+            seen.append(len(texts))
+        return real(self, texts)
+
+    monkeypatch.setattr(feeding.Feeder, "tokens", tokens)
+    monkeypatch.setattr(encode, "WINDOW", 3)
+    members = [tiny.sample(f"s{i}", "Oil prices rose. " * (1 + i * 5 % 7)) for i in range(7)]
+    pool = tiny.write_examples(members, tmp_path / "pool.parquet")
+    ids, found = run(folder, pool, tmp_path / "v.parquet", "--max-length", "40")
+    assert seen == [3, 3, 1]
+    assert ids == [f"s{i}" for i in range(7)]
+    form = encoders.TextForm(prompt.FIELDS, keywords=False)
+    encoder = encoders.BiEncoder(folder, "mean", True, 40)
+    for e, vector in zip(members, found, strict=True):
+        np.testing.assert_allclose(vector, encoder.encode([form(e)])[0][0], atol=1e-5)
 
 
-def test_dense_search_is_exact_and_breaks_ties_by_id():
-    # dot products with (1, 2): c 1 + 4 = 5, a 3 + 2 = 5, b 0 + 6 = 6
-    vectors = [[1, 2], [3, 1], [0, 3]]
-    assert dense(vectors, [1, 2]) == [("b", 0, 6.0), ("a", 1, 5.0), ("c", 2, 5.0)]
-    assert dense(vectors, [1, 2], depth=1) == [("b", 0, 6.0)]
-    # b is of another task
-    assert dense(vectors, [1, 2], within="task") == [("a", 0, 5.0), ("c", 1, 5.0)]
-    # the vectors may stand in any order
-    assert dense(vectors[::-1], [1, 2], ids="bac") == dense(vectors, [1, 2])
+def test_what_was_cut_is_counted_in_every_window(folder):
+    encoder = encoders.BiEncoder(folder, "mean", True, 10)
+    windows = [["oil " * 50, "oil"], ["oil"], ["oil " * 50, "oil " * 60]]
+    found = list(encoder.encode_windows(windows, 5, 8192))
+    assert [(len(v), cut) for v, cut in found] == [(2, 1), (1, 0), (2, 2)]
 
 
-def test_vectors_of_another_pool_are_refused():
-    with pytest.raises(UserError, match="another pool"):
-        dense([[1, 2], [3, 1], [0, 3]], [1, 2], ids=("c", "a", "x"))
+def test_progress_of_all_windows_together(folder, tmp_path, caplog):
+    caplog.set_level("INFO", logger="ruie")
+    encoder = encoders.BiEncoder(folder, "mean", True, 64)
+    list(encoder.encode_windows([["oil"] * 2, ["rose"]], 3, 8192))
+    assert [r.getMessage().split(",")[0] for r in caplog.records] == ["texts encoded 3/3"]
+
+
+def test_an_empty_pool(folder, tmp_path):
+    pool = tiny.write_examples([], tmp_path / "pool.parquet")
+    with pytest.raises(UserError, match="holds no sample to encode"):
+        run(folder, pool, tmp_path / "v.parquet")
+    assert not (tmp_path / "v.parquet").exists()
+
+
+KILLED = """
+import os, signal, sys
+from ruie import encode, encoders
+encode.WINDOW = 1
+real = encoders.BiEncoder.embed
+calls = []
+def embed(self, inputs, model=None):
+    calls.append(1)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, inputs, model)
+encoders.BiEncoder.embed = embed
+encode.main(sys.argv[1:])
+"""
+
+
+def test_a_killed_job_leaves_the_table_as_it_was(folder, pool, tmp_path):
+    out = tmp_path / "v.parquet"
+    out.write_text("as it was")
+    done = tiny.python("-c", KILLED, "--pool", pool, "--model", folder, "--out", out)
+    assert done.returncode == -signal.SIGKILL
+    assert out.read_text() == "as it was"
 
 
 def test_dense_command_never_shows_the_query_itself(folder, pool, tmp_path):
@@ -110,8 +138,8 @@ def test_dense_command_never_shows_the_query_itself(folder, pool, tmp_path):
     encoder = encoders.BiEncoder(folder, "mean", True, 512)
     text = "Task: Named Entity Recognition\nSchema: [person, location]\nInput: bob  lives in PARIS."
     query, _ = encoder.encode([text])
-    ids, vectors = encode.read_vectors(tmp_path / "v.parquet")
-    scores = dict(zip(ids, vectors @ query[0], strict=True))
+    ids, found = vectors.read(tmp_path / "v.parquet")
+    scores = dict(zip(ids, found @ query[0], strict=True))
     del scores["c"]
     assert [r["demonstration_id"] for r in rows] == sorted(scores, key=lambda i: -scores[i])
     assert [r["score"] for r in rows] == pytest.approx(sorted(scores.values())[::-1], abs=1e-5)

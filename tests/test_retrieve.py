@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -10,22 +12,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruie import examples, parquet, retrieve, schemas
+from ruie import examples, parquet, retrieve, schemas, search, vectors
 from ruie.cli import UserError
 from ruie.ranking import RANGES, Pool
 
 
 @pytest.fixture(scope="module")
-def pool(make_example):
+def members(make_example):
     """Datasets a and b of NER with 6 each, c of EET with 4."""
     tasks = {"a": "NER", "b": "NER", "c": "EET"}
-    return Pool(
-        [
-            make_example(f"Text {i} of {name}.", task=task, id=f"{name}/train/{i:06d}")
-            for name, task in tasks.items()
-            for i in range(4 if name == "c" else 6)
-        ]
-    )
+    return [
+        make_example(f"Text {i} of {name}.", task=task, id=f"{name}/train/{i:06d}")
+        for name, task in tasks.items()
+        for i in range(4 if name == "c" else 6)
+    ]
+
+
+@pytest.fixture(scope="module")
+def pool(members):
+    return Pool.of(members)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,15 @@ def queries(make_example):
         make_example("TEXT 3  of a.", id="a/test/000001"),  # the same sentence as a/train/000003
         make_example("What?", task="EET", id="c/test/000000"),
     ]
+
+
+def dense(queries, pool, within, depth, query_vectors, pool_vectors, *more, ids=None):
+    """``retrieve.dense`` with the vectors of the pool in a file."""
+    with tempfile.TemporaryDirectory() as tmp:
+        path = Path(tmp, "v.parquet")
+        with vectors.writing(path, pool_vectors.shape[1]) as add:
+            add(pool.ids.to_pylist() if ids is None else ids, np.float32(pool_vectors))
+        return retrieve.dense(queries, pool, within, depth, np.float32(query_vectors), path, *more)
 
 
 def by_query(rows):
@@ -99,19 +113,18 @@ def test_an_empty_range_is_an_error(make_example, pool):
         with pytest.raises(UserError, match="z/test/000000: no demonstration was found"):
             retrieve.at_random([lonely], pool, within, 5, 0)
         with pytest.raises(UserError, match="z/test/000000: no demonstration was found"):
-            retrieve.dense([lonely], pool, within, 5, np.zeros((1, 2)), list(pool.by_id),
-                           np.zeros((16, 2)))  # fmt: skip
+            dense([lonely], pool, within, 5, np.zeros((1, 2)), np.zeros((16, 2)))
 
 
 def test_a_pool_of_the_query_alone_is_an_error(make_example):
     e = make_example("Who?", id="a/train/000000")
     with pytest.raises(UserError, match="nothing but the query itself"):
-        retrieve.at_random([e], Pool([e]), "mixed", 5, 0)
+        retrieve.at_random([e], Pool.of([e]), "mixed", 5, 0)
 
 
 @pytest.fixture(scope="module")
 def small(make_example):
-    return Pool(
+    return Pool.of(
         [
             make_example(f"Text {i}.", task="EET" if i == 3 else "NER", id=f"p/train/{i:06d}")
             for i in range(4)
@@ -124,24 +137,20 @@ VECTORS = np.array([[1, 0], [0, 1], [3, 4], [2, 2]], dtype=np.float32)
 
 def test_dense_by_hand(make_example, small):
     query = make_example("Who?", id="q/test/000000")
-    found = retrieve.dense(
-        [query], small, "mixed", 3, np.array([[2, 1]], np.float32), list(small.by_id), VECTORS
-    )
+    found = dense([query], small, "mixed", 3, [[2, 1]], VECTORS)
     # (2, 1) . (1, 0) = 2, . (0, 1) = 1, . (3, 4) = 10, . (2, 2) = 6
     assert [(r["demonstration_id"][-1], r["rank"], r["score"]) for r in found] == [
         ("2", 0, 10.0), ("3", 1, 6.0), ("0", 2, 2.0),
     ]  # fmt: skip
 
 
-def test_dense_breaks_ties_by_id_in_any_order_of_the_pool(make_example, small):
+def test_dense_breaks_ties_by_id_in_any_order_of_the_pool(make_example):
     query = make_example("Who?", id="q/test/000000")
-    vectors = np.array([[1, 1], [2, 0], [0, 2], [5, 5]], dtype=np.float32)
+    vectors = np.array([[1, 1], [2, 0], [0, 2], [5, 5]])
     for seed in range(5):
         order = Random(seed).sample(range(4), 4)
-        ids = [list(small.by_id)[i] for i in order]
-        found = retrieve.dense(
-            [query], small, "mixed", 9, np.ones((1, 2), np.float32), ids, vectors[order]
-        )
+        members = [make_example(f"Text {i}.", id=f"p/train/{i:06d}") for i in order]
+        found = dense([query], Pool.of(members), "mixed", 9, np.ones((1, 2)), vectors[order])
         # 10 for the last, 2 for the three others
         assert [r["demonstration_id"][-1] for r in found] == ["3", "0", "1", "2"]
 
@@ -151,16 +160,14 @@ def test_dense_keeps_queries_apart_and_leaves_the_query_itself_out(make_example,
         make_example("text 2.", id="q/test/000000"),
         make_example("What?", task="EET", id="q/test/000001"),
     ]
-    vectors = np.array([[2, 1], [0, -1]], dtype=np.float32)
-    found = by_query(
-        retrieve.dense(members, small, "mixed", 9, vectors, list(small.by_id), VECTORS)
-    )
+    asked = [[2, 1], [0, -1]]
+    found = by_query(dense(members, small, "mixed", 9, asked, VECTORS))
     # the best of the first query is its own sentence; the second: 0, -1, -4, -2
     assert {q: [i[-1] for i in ids] for q, ids in found.items()} == {
         "q/test/000000": ["3", "0", "1"],
         "q/test/000001": ["0", "1", "3", "2"],
     }
-    found = by_query(retrieve.dense(members, small, "task", 9, vectors, list(small.by_id), VECTORS))
+    found = by_query(dense(members, small, "task", 9, asked, VECTORS))
     assert {q: [i[-1] for i in ids] for q, ids in found.items()} == {
         "q/test/000000": ["0", "1"],
         "q/test/000001": ["3"],
@@ -177,10 +184,9 @@ def test_own_dataset_first_among_the_best(make_example, depth, plain, own_first)
     members = [make_example(f"Text {i}.", id=f"{d}/train/{i:06d}") for i, d in enumerate("qppq")]
     query = make_example("Who?", id="q/test/000000")
     found = [
-        retrieve.dense([query], Pool(members), "mixed", depth, np.array([[2, 1]], np.float32),
-                       [e.id for e in members], VECTORS, own)
+        dense([query], Pool.of(members), "mixed", depth, [[2, 1]], VECTORS, own)
         for own in (False, True)
-    ]  # fmt: skip
+    ]
     assert [[r["demonstration_id"][-1] for r in rows] for rows in found] == [plain, own_first]
     # the same demonstrations with the same scores, in another order
     assert [r["rank"] for r in found[1]] == list(range(depth))
@@ -188,33 +194,59 @@ def test_own_dataset_first_among_the_best(make_example, depth, plain, own_first)
     assert pairs[0] == pairs[1]
 
 
-@pytest.mark.parametrize("change", ["fewer", "other"])
+@pytest.mark.parametrize("change", ["fewer", "other", "order"])
 def test_vectors_of_another_pool(make_example, small, change):
-    ids = list(small.by_id)
-    ids = ids[:3] if change == "fewer" else [*ids[:3], "x/train/000000"]
+    ids = small.ids.to_pylist()
+    ids = {"fewer": ids[:3], "other": [*ids[:3], "x/train/000000"], "order": ids[::-1]}[change]
     with pytest.raises(UserError, match="another pool; encode this pool again"):
-        retrieve.dense(
-            [make_example("Who?")], small, "mixed", 9, np.ones((1, 2)), ids, VECTORS[: len(ids)]
-        )
+        dense([make_example("Who?")], small, "mixed", 9, np.ones((1, 2)), VECTORS[: len(ids)],
+              ids=ids)  # fmt: skip
 
 
-@given(st.integers(0, 10**6))
-def test_dense_agrees_with_sorting_everything(queries, pool, seed):
+@given(st.integers(0, 10**6), st.sampled_from(RANGES))
+def test_dense_agrees_with_sorting_everything(queries, pool, seed, within):
     lots = np.random.default_rng(seed)
     members, asked = lots.integers(-3, 4, (16, 4)), lots.integers(-3, 4, (3, 4))  # many ties
-    found = by_query(
-        retrieve.dense(queries, pool, "mixed", 4, asked.astype(np.float32), list(pool.by_id),
-                       members.astype(np.float32))
-    )  # fmt: skip
+    found = by_query(dense(queries, pool, within, 4, asked, members))
+    tasks = {"a": "NER", "b": "NER", "c": "EET"}
     for q, vector in zip(queries, asked, strict=True):
-        scored = sorted((-int(v @ vector), i) for i, v in zip(pool.by_id, members, strict=True))
-        own = "a/train/000003" if q.id == "a/test/000001" else None
-        assert found[q.id] == [i for _, i in scored if i != own][:4]
+        left = [(-int(v @ vector), i) for i, v in zip(pool.ids.to_pylist(), members, strict=True)
+                if i != ("a/train/000003" if q.id == "a/test/000001" else None)
+                and (within != "task" or tasks[i[0]] == q.task)
+                and (within != "dataset" or i[0] == q.dataset)]  # fmt: skip
+        assert found[q.id] == [i for _, i in sorted(left)[:4]]
 
 
-def test_the_command(queries, pool, tmp_path):
-    for name, members in (("q", queries), ("p", pool.members)):
-        parquet.write(examples.to_table(members), schemas.EXAMPLES, tmp_path / f"{name}.parquet")
+def test_repetitions_that_outnumber_a_search(make_example, monkeypatch):
+    """100 equal samples and the query itself 50 times come before 3 others; a search for a depth
+    of 2 asks for 2 * 2 + 8 = 12, then for 48, 192 of the 153."""
+    asked, best = [], search.best
+
+    def counted(path, wanted, ranks, queries, keep, block_mb):
+        asked.append((len(queries), keep))
+        return best(path, wanted, ranks, queries, keep, block_mb)
+
+    monkeypatch.setattr(search, "best", counted)
+    texts = ["Who?"] * 50 + ["Same."] * 100 + ["One.", "Two.", "Three."]
+    members = [make_example(t, id=f"p/train/{i:06d}") for i, t in enumerate(texts)]
+    scores = np.array([[3, 0]] * 50 + [[2, 0]] * 100 + [[1, 0], [1, 5], [0, 9]])
+    queries = [make_example("Who?", id="q/test/000000"), make_example("What?", id="q/test/000001")]
+    # the second query's best are 9, 5 and then 0, for a member of each
+    found = dense(queries, Pool.of(members), "mixed", 2, [[1, 0], [0, 1]], scores)
+    assert [(r["demonstration_id"][-3:], r["score"]) for r in found] == [
+        ("050", 2.0), ("150", 1.0), ("152", 9.0), ("151", 5.0),
+    ]  # fmt: skip
+    assert asked == [(2, 12), (1, 48), (1, 192)]
+    # a depth that the pool does not reach: all that counts, and no search for ever
+    asked.clear()
+    found = dense(queries[:1], Pool.of(members), "mixed", 20, [[1, 0]], scores)
+    assert [r["demonstration_id"][-3:] for r in found] == ["050", "150", "151", "152"]
+    assert asked == [(1, 48), (1, 192)]
+
+
+def test_the_command(queries, pool, members, tmp_path):
+    for name, some in (("q", queries), ("p", members)):
+        parquet.write(examples.to_table(some), schemas.EXAMPLES, tmp_path / f"{name}.parquet")
     for within in RANGES:
         out = tmp_path / f"{within}.parquet"
         retrieve.main(

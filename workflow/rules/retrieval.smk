@@ -71,7 +71,7 @@ rule encode:
         gpu=1,
     params:
         flags=lambda w: flags(
-            version="encode-1",
+            version="encode-2",
             keywords=SYSTEMS[w.system]["keywords"],
             **encoder_settings(w.system),
             **texts(w.system, "demonstration"),
@@ -86,7 +86,7 @@ rule retrieve:
         unpack(retriever_inputs),
         queries=f"{RUN}/test/{{dataset}}.parquet",
         pool=f"{RUN}/pool.parquet",
-        code=code("retrieve", "bm25", "ranking"),
+        code=code("retrieve", "bm25", "ranking", "search", "vectors"),
     output:
         f"{RUN}/demonstrations/{{system}}/{{dataset}}.parquet",
     log:
@@ -94,7 +94,7 @@ rule retrieve:
     group:
         "retrieve"
     resources:
-        mem_mb=8000,
+        mem_mb=4000,
         runtime=60,
     params:
         flags=retriever_flags,
