@@ -1,10 +1,10 @@
-# make demo | test | check | bench-score | bench-train | clean-env; see README.md
+# make demo | test | check | bench-score | bench-train | bench-search | clean-env; see README.md
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 VENV ?= .venv
 # vLLM's CUDA build where an NVIDIA driver answers, its CPU build elsewhere; set it to choose
 ACCELERATOR ?= $(shell nvidia-smi -L > /dev/null 2>&1 && echo cuda || echo cpu)
-# what workflow/datasets/ie_sample.yaml names, for bench-score and bench-train
+# what workflow/datasets/ie_sample.yaml names, for the benchmarks
 DATA ?= data/ie
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # import, which must be kept even where the machine says otherwise, or every job compiles it again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env demo test check bench-score bench-train clean-env
+.PHONY: env demo test check bench-score bench-train bench-search clean-env
 
 env: $(DONE)
 
@@ -50,6 +50,10 @@ bench-train: env
 	snakemake results/bench/candidates.parquet models/minilm --cores $(CORES) \
 	  --configfile workflow/demo.yaml workflow/studies/bench.yaml --config 'datasets={root: $(DATA)}'
 	python benchmarks/train.py --run results/bench --model models/minilm
+
+bench-search: env
+	snakemake models/minilm --cores $(CORES) --configfile workflow/demo.yaml
+	python benchmarks/search.py --model models/minilm --data $(DATA)
 
 clean-env:
 	rm -rf $(VENV)
