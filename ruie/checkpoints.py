@@ -8,6 +8,7 @@ and the step.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -58,6 +59,10 @@ def _digest(path: Path) -> str:
     return whole.hexdigest()
 
 
+def _name(step: int) -> str:
+    return f"step-{step:08}"
+
+
 @dataclass
 class State:
     """A training after ``step`` steps."""
@@ -78,6 +83,7 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Write a checkpoint beside its place, move it there and remove those before it."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         part = self.folder / ".part"
@@ -89,18 +95,20 @@ class Checkpoints:
                           part / f"{name}.safetensors")  # fmt: skip
             parquet.write(state.training, schemas.TRAINING, part / "training.parquet")
             parquet.write(state.pace, schemas.PACE, part / "pace.parquet")
-            about = {"step": state.step, "scaler": state.scaler, "facts": self.facts}
+            about = {"step": state.step, "scaler": state.scaler, "facts": self.facts,
+                     "files": {f.name: _digest(f) for f in sorted(part.iterdir())}}  # fmt: skip
             (part / "state.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
             for file in part.iterdir():
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
-            place = self.folder / f"step-{state.step:08}"
+            place = self.folder / _name(state.step)
             shutil.rmtree(place, ignore_errors=True)
             os.replace(part, place)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(part, ignore_errors=True)
             raise cli.UserError(
-                f"{self.folder}: a checkpoint cannot be written: {error.strerror}; make room, and "
-                "start again: it goes on from the last one"
+                f"{self.folder}: a checkpoint cannot be written: {error}; make room, and start "
+                "again: it goes on from the last one"
             ) from None
         for old in self._found()[: -self.keep]:
             shutil.rmtree(old)
@@ -112,15 +120,23 @@ class Checkpoints:
             try:
                 about = json.loads((place / "state.json").read_text(encoding="utf-8"))
                 self._check(place, about["facts"])
+                if place.name != _name(about["step"]):
+                    raise ValueError(f"it is of step {about['step']}")
+                for name, digest in about["files"].items():
+                    if _digest(place / name) != digest:
+                        raise ValueError(f"{name} is not what was written")
                 return self._read(place, about)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 line = " ".join(str(error).split())
                 cli.log.warning("%s: cannot be read (%s); going back one", place, line)
         return None
 
     def clear(self) -> None:
         """Remove all checkpoints: the training is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for place in (*self._found(), self.folder / ".part"):
+            shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the folder goes too, unless something else is there
+            self.folder.rmdir()
 
     def _found(self) -> list[Path]:
         return sorted(self.folder.glob("step-????????"))

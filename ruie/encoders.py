@@ -84,6 +84,19 @@ def _loaded(
         ) from None
 
 
+def check_length(model: Any, max_length: int) -> None:
+    """``UserError`` where a model with learned positions has fewer than ``max_length``."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings"):
+            # where padding has a position of its own, texts begin after it
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            if max_length > module.num_embeddings - first:
+                raise cli.UserError(
+                    f"--max-length {max_length}: the model {model.name_or_path} has "
+                    f"{module.num_embeddings - first} positions; lower it"
+                )
+
+
 def pool_hidden(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
     """[batch, tokens, width] and mask [batch, tokens] to [batch, width]: the average over the
     unmasked tokens (equation 3's avgpool), or the first token."""
@@ -101,6 +114,7 @@ class BiEncoder:
 
         self.tokenizer = from_pretrained(AutoTokenizer, model)
         self.model = from_pretrained(AutoModel, model)
+        check_length(self.model, max_length)
         self.pooling, self.normalize, self.max_length = pooling, normalize, max_length
 
     def embed(self, inputs: Any, model: Any = None) -> torch.Tensor:

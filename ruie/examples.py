@@ -162,6 +162,8 @@ def coded(
 ) -> tuple[list[int], list[Example]]:
     """For each of the ``ids`` a place in a list of examples, and that list. ``UserError`` for an
     id that is not ``known``; it says ``what`` it is of and ``where`` it stands."""
+    if ids.null_count:
+        raise UserError(f"{where}: a row has no {what}; run the stage that writes it again")
     column = ids.combine_chunks().dictionary_encode()
     names = column.dictionary.to_pylist()
     if odd := [n for n in names if n not in known]:

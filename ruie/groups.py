@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from ruie import cli
+from ruie import cli, parquet
 from ruie.examples import Example
+
+Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,12 @@ class Rankings(Sequence[Ranked]):
     """Candidates of each query by falling ``column`` of a table, ties by id; queries in the
     table's order. Each is made when it is asked for: a run has millions of pairs."""
 
-    def __init__(self, table: pa.Table, column: str) -> None:
+    def __init__(self, table: pa.Table, column: str, where: object = "the table") -> None:
+        self.where = where
+        for c in ("query_id", "demonstration_id", column):
+            if table[c].null_count:
+                raise cli.UserError(f"{where}: a row has no {c}; run the stage that writes it "
+                                    "again")  # fmt: skip
         query, demonstration = (
             table[c].combine_chunks().dictionary_encode() for c in ("query_id", "demonstration_id")
         )
@@ -39,9 +48,25 @@ class Rankings(Sequence[Ranked]):
         place[np.argsort(np.array(self._names, object), kind="stable")] = np.arange(len(place))
         of, code = (c.indices.to_numpy() for c in (query, demonstration))
         scores = table[column].to_numpy()
+        for odd, what in ((~np.isfinite(scores), f"its {column} is not finite"),
+                          (_repeated(of, code), "it comes twice")):  # fmt: skip
+            if odd.any():
+                row = int(odd.argmax())
+                raise cli.UserError(
+                    f"{where}: {self.queries[of[row]]} with {self._names[code[row]]}: {what}; run "
+                    "the stage that writes it again"
+                )
         order = np.lexsort((place[code], -scores, of)) if len(of) else np.zeros(0, np.int64)
         self._codes, self._scores = code[order], scores[order]
         self._starts = np.searchsorted(of[order], np.arange(len(self.queries) + 1))
+
+    def known_in(self, queries: Mapping[str, Any], pool: Mapping[str, Any]) -> None:
+        """``UserError`` where one lacks a sample that is ranked here."""
+        for what, ids, known in (("query", self.queries, queries),
+                                 ("demonstration", self._names, pool)):  # fmt: skip
+            if odd := [i for i in ids if i not in known]:
+                raise cli.UserError(f"{self.where}: {what} {odd[0]!r} is not in its table of "
+                                    "examples; make both anew")  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -55,6 +80,20 @@ class Rankings(Sequence[Ranked]):
         rows = slice(self._starts[i], self._starts[i + 1])
         names = [self._names[c] for c in self._codes[rows]]
         return Ranked(self.queries[i], names, self._scores[rows].tolist())
+
+
+def _repeated(of: Codes, code: Codes) -> npt.NDArray[np.bool_]:
+    """Which pairs [rows] stand in an earlier row too."""
+    first = np.zeros(len(of), bool)
+    pairs = of.astype(np.int64) << 32 | code.astype(np.int64)
+    first[np.unique(pairs, return_index=True)[1]] = True
+    return ~first
+
+
+def read(path: Path, schema: pa.Schema, column: str) -> Rankings:
+    """The rankings of a table of scores or rewards. ``UserError`` for pairs without an id, that
+    come twice, or whose score is not finite."""
+    return Rankings(parquet.read(path, schema), column, path)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def tag(text: str, spans: Iterable[Span]) -> str:
     """``text`` with each span tagged once at its offsets; overlapping spans share one pair of
     tags that covers their union."""
     merged: list[list[int]] = []
-    for start, end in sorted({(s.start, s.end) for s in spans}):
+    for start, end in sorted({(s.start, s.end) for s in spans if s.start < s.end}):
         if merged and start < merged[-1][1]:
             merged[-1][1] = max(merged[-1][1], end)
         else:

@@ -6,6 +6,7 @@ written: a killed run goes on from there.
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,10 @@ def main(argv: list[str] | None = None) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     model = encoders.from_pretrained(AutoModelForSequenceClassification, args.model)
+    if model.config.num_labels != 1:
+        raise cli.UserError(f"--model {args.model}: gives {model.config.num_labels} numbers for a "
+                            "pair and no reward; give what ruie.train_reward wrote")  # fmt: skip
+    encoders.check_length(model, args.max_length)
     model.eval().to(devices.device())
     tokenizer = encoders.from_pretrained(AutoTokenizer, args.model)
     feeder = feeding.Feeder(tokenizer, args.max_length)
@@ -100,6 +105,9 @@ def rewards(
         if len(found) != len(pairs):
             found = block(model, feeder, [feeder.two(left.ids[a], right.ids[b]) for a, b in pairs],
                           budget)  # fmt: skip
+            if odd := [n for n, r in enumerate(found) if not math.isfinite(r)]:
+                raise cli.UserError(f"pair {low + odd[0] + 1} of the table: its reward is "
+                                    f"{found[odd[0]]}; train the reward model again")  # fmt: skip
             parquet.write([{"reward": r} for r in found], KEPT, path)
         out[part] = found
     return out

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import cards, cli, encoders, feeding, groups, parquet, saving, schemas, trainer, training
+from ruie import cards, cli, encoders, feeding, groups, saving, schemas, trainer, training
 from ruie.groups import Group
 from ruie.train_reward import add_keyword_tokens, texts
 
@@ -29,8 +29,10 @@ def parser() -> cli.Parser:
                    help="whose ranking gives positives and negatives (%(default)s)")  # fmt: skip
     p.add_argument("--pooling", choices=encoders.POOLINGS, default="mean")
     p.add_argument("--no-normalize", action="store_true", help="keep the vectors' lengths")
-    p.add_argument("--alpha", type=float, default=0.2, help="weight of the contrastive loss")
-    p.add_argument("--tau", type=float, default=0.01, help="temperature of equation 3")
+    p.add_argument(
+        "--alpha", type=cli.not_negative, default=0.2, help="weight of the contrastive loss"
+    )
+    p.add_argument("--tau", type=cli.above_zero, default=0.01, help="temperature of equation 3")
     p.add_argument("--no-distill", action="store_true", help="Table 6: contrastive loss alone")
     return p
 
@@ -128,10 +130,11 @@ def taught(teacher: groups.Rankings, members: list[groups.Choices]) -> dict[str,
 
 def prepare(args: Any) -> tuple[trainer.Run, training.Data, encoders.BiEncoder]:
     """The training that the flags ask for, its data, and the encoder."""
-    scores = groups.Rankings(parquet.read(args.scores, schemas.SCORES), "score")
+    training.check(args)
+    scores = groups.read(args.scores, schemas.SCORES, "score")
     teacher = scores
     if args.rewards:
-        teacher = groups.Rankings(parquet.read(args.rewards, schemas.REWARDS), "reward")
+        teacher = groups.read(args.rewards, schemas.REWARDS, "reward")
     data = training.read(args, teacher if args.ranked_by == "reward" else scores, scores)
     accelerator = training.start(args)
     encoder = encoders.BiEncoder(args.model, args.pooling, not args.no_normalize, args.max_length)

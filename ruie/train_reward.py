@@ -18,7 +18,6 @@ from ruie import (
     feeding,
     groups,
     keywords,
-    parquet,
     prompt,
     saving,
     schemas,
@@ -106,11 +105,13 @@ def texts(
 
 def prepare(args: Any) -> tuple[trainer.Run, training.Data, Any]:
     """The training that the flags ask for, its data, and the tokenizer."""
-    rankings = groups.Rankings(parquet.read(args.scores, schemas.SCORES), "score")
+    training.check(args)
+    rankings = groups.read(args.scores, schemas.SCORES, "score")
     data = training.read(args, rankings, rankings)
     accelerator = training.start(args)
     tagged = [] if args.no_keywords else ["query", "demonstration"]
     tokenizer, network = load(args.model, bool(tagged) and not args.keywords_as_text)
+    encoders.check_length(network, args.max_length)
     feeder = feeding.Feeder(tokenizer, args.max_length)
     task = RewardTask(network, feeder, *texts(data, args, tagged))
     return trainer.Run(task, args, accelerator, "reward model"), data, tokenizer

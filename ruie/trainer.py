@@ -103,6 +103,12 @@ def _mixed(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
 
+def accuracy(scores: Tensor) -> Tensor:
+    """Share of groups whose positive (column 0) is above all others; a tie counts by its share."""
+    best = scores == scores.amax(-1, keepdim=True)
+    return (best[:, 0] / best.sum(-1)).double().mean()
+
+
 def share(parameters: Sequence[Any], accelerator: Accelerator) -> None:
     """Make every process's gradients the mean of all processes'."""
     if accelerator.num_processes == 1:
@@ -189,7 +195,7 @@ class Run:
             f"{args.seed} {self.step} {n}", args.accumulate,
         )  # fmt: skip
         report = {
-            "loss": loss, **report, "accuracy": (scores.argmax(-1) == 0).double().mean(),
+            "loss": loss, **report, "accuracy": accuracy(scores),
         }  # fmt: skip
         means = accelerator.reduce(torch.stack([v.double() for v in report.values()]), "mean")
         row: dict[str, Any] = dict.fromkeys(schemas.TRAINING.names) | {
@@ -315,14 +321,21 @@ def publish(write: Callable[[Path], None], run: Run) -> None:
     import os
     import shutil
 
+    from safetensors import SafetensorError
+
     run.accelerator.wait_for_everyone()
     if not run.accelerator.is_main_process:
         return
     out = run.args.out
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    write(part)
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(part, out)
+    try:
+        part.mkdir(parents=True)
+        write(part)
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(part, out)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise cli.UserError(f"{out}: the model cannot be written: {error}; make room, and start "
+                            "again: it goes on from the last checkpoint") from None  # fmt: skip
     run.checkpoints.clear()

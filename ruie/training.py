@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import aside, cli, devices, examples
+from ruie import aside, cli, devices, examples, parquet
 from ruie.examples import Example
 from ruie.groups import Choices, Ranked, Rankings, choices
 
@@ -40,7 +41,7 @@ def add_arguments(p: cli.Parser, batch: int, negatives: int, steps: int, rate: f
     p.add_argument("--checkpoints", type=Path, help="folder of checkpoints (OUT.checkpoints)")
     p.add_argument("--watch", type=cli.whole, default=64,
                    help="queries held aside, a tenth of all at most (%(default)s)")  # fmt: skip
-    p.add_argument("--learning-rate", type=float, default=rate, help="(%(default)s)")
+    p.add_argument("--learning-rate", type=cli.above_zero, default=rate, help="(%(default)s)")
     p.add_argument(
         "--warmup-steps", type=cli.whole, default=0, help="linear warm-up, then linear decay"
     )
@@ -52,7 +53,8 @@ def add_arguments(p: cli.Parser, batch: int, negatives: int, steps: int, rate: f
                    help="hold one part's activations at a time: less memory")  # fmt: skip
     p.add_argument("--gradient-checkpointing", action="store_true",
                    help="compute a layer's activations again: less memory")  # fmt: skip
-    p.add_argument("--max-grad-norm", type=float, default=1.0, help="gradients are clipped to this")
+    p.add_argument("--max-grad-norm", type=cli.not_negative, default=1.0,
+                   help="gradients are clipped to this; 0: not at all")  # fmt: skip
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--version", default="", help="changes when results would; for the workflow")
 
@@ -64,10 +66,45 @@ def start(args: Any) -> Accelerator:
 
     set_seed(args.seed)
     try:
-        return Accelerator(mixed_precision=args.mixed_precision)
+        accelerator = Accelerator(mixed_precision=args.mixed_precision)
     except ValueError as error:
         line = " ".join(str(error).split())
         raise cli.UserError(f"--mixed-precision {args.mixed_precision}: {line}") from None
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != accelerator.num_processes:
+        raise cli.UserError(
+            f"{started} processes were started, and each would train alone: there are no GPUs for "
+            "them; set training.cpu: true (ACCELERATE_USE_CPU=true), or start one"
+        )
+    return accelerator
+
+
+def check(args: Any) -> None:
+    """``UserError`` for places that cannot be written, or where writing the model would destroy
+    something else, before there is any work to lose."""
+    out = args.out.resolve()
+    names = ("queries", "pool", "scores", "rewards", "model", "checkpoints", "log", "pace",
+             "tensorboard")  # fmt: skip
+    used = {f"--{n} lies there": Path(p) for n in names if (p := getattr(args, n, None))}
+    for what, place in {**used, "it is the folder you are in": Path.cwd()}.items():
+        there = place.exists() or place == args.checkpoints
+        if there and place.resolve().is_relative_to(out):
+            raise cli.UserError(f"--out {args.out}: would be replaced, and {what}; choose a folder "
+                                "of its own")  # fmt: skip
+    if (
+        out.exists()
+        and not (out / "config.json").is_file()
+        and (out.is_file() or any(out.iterdir()))
+    ):
+        raise cli.UserError(f"--out {args.out}: is there and is no model; choose another place, or "
+                            "remove it")  # fmt: skip
+    for place in (args.out, args.log, args.pace):
+        if place is not None:
+            # each process looks for itself
+            trial = place.with_name(f".{place.name}.{os.getpid()}.try")
+            with parquet.replacing(trial):
+                pass
+            trial.unlink()
 
 
 @dataclass(frozen=True)
@@ -87,6 +124,8 @@ def read(args: Any, rankings: Rankings, preference: Rankings) -> Data:
     """Draw groups from ``rankings``, of all queries but those held aside; these are watched by
     ``preference``, the LLM's."""
     queries, pool = (examples.by_id(examples.read(p)) for p in (args.queries, args.pool))
+    for table in dict.fromkeys((rankings, preference)):
+        table.known_in(queries, pool)
     # by the LLM's table: the reward model may have ranked queries that the LLM could not score
     hidden = aside.held_aside(preference.queries, args.watch, args.seed)
     seen = (r for r in rankings if r.query_id not in hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 
 import pytest
 import tiny
+import torch
 from trainings import differ, retriever, retriever_words, reward
 
 from ruie import checkpoints, parquet, schemas, trainer
@@ -170,9 +172,9 @@ def test_no_room_is_one_line(tmp_path):
 
 def test_facts_are_values_and_contents(data, tmp_path):
     flags = {"queries": data / "queries.parquet", "model": data / "bert", "rewards": None,
-             "seed": 5, "out": "a", "batch_tokens": 7}  # fmt: skip
+             "seed": 5, "out": "a", "batch_tokens": 7, "max_grad_norm": 1.0}  # fmt: skip
     found = checkpoints.facts(flags, "retriever")
-    assert found.keys() == {"program", "queries", "model", "rewards", "seed"}
+    assert found.keys() == {"program", "queries", "model", "rewards", "seed", "max_grad_norm"}
     assert found["program"] == "retriever"
     assert found["seed"] == "5"
     shutil.copytree(data / "bert", tmp_path / "bert")
@@ -185,3 +187,45 @@ def test_facts_are_values_and_contents(data, tmp_path):
     assert (
         checkpoints.facts({"model": "intfloat/e5-base-v2"}, "x")["model"] == "intfloat/e5-base-v2"
     )
+
+
+def test_a_full_disk_is_one_line_and_takes_no_room(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    state = checkpoints.State(1, {}, {}, {}, [], [])
+    with pytest.raises(UserError, match="cannot be written: .*No space left"):
+        checkpoints.Checkpoints(tmp_path / "c", {}, 1).save(state)
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_what_is_not_what_was_written_is_passed_over(tmp_path, caplog):
+    held = checkpoints.Checkpoints(tmp_path / "c", {}, 9)
+    for step in (1, 2, 3, 4):
+        ones = {"w": torch.full((2,), float(step))}
+        held.save(checkpoints.State(step, ones, ones, {}, [], []))
+    third, fourth = (tmp_path / "c" / f"step-0000000{n}" for n in (3, 4))
+    # the weights of another step, and a step that it is not
+    shutil.copy(third / "model.safetensors", fourth / "model.safetensors")
+    about = json.loads((third / "state.json").read_text())
+    (third / "state.json").write_text(json.dumps({**about, "step": 99}))
+    assert held.latest().step == 2
+    assert "model.safetensors is not what was written" in caplog.text
+    assert "it is of step 99" in caplog.text
+    for odd in (float("inf"), -3, None, "2"):
+        (third / "state.json").write_text(json.dumps({**about, "step": odd}))
+        assert held.latest().step == 2
+
+
+def test_clearing_leaves_what_is_not_ours(tmp_path):
+    held = checkpoints.Checkpoints(tmp_path / "c", {}, 9)
+    held.save(checkpoints.State(1, {}, {}, {}, [], []))
+    (tmp_path / "c" / "thesis.txt").write_text("years of work")
+    held.clear()
+    assert [p.name for p in (tmp_path / "c").iterdir()] == ["thesis.txt"]
+    (tmp_path / "c" / "thesis.txt").unlink()
+    held.clear()
+    assert not (tmp_path / "c").exists()

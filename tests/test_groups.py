@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruie import groups
+from ruie import groups, parquet, schemas
 from ruie.cli import UserError
 from ruie.groups import Choices, Ranked
 
@@ -197,3 +197,19 @@ def test_positives_and_negatives_are_drawn_anew_and_evenly():
 def test_the_seed_decides():
     assert take(20, seed=3) == take(20, seed=3)
     assert take(20, seed=3) != take(20, seed=4)
+
+
+def test_rows_that_say_nothing_or_twice_are_one_line(tmp_path):
+    good = [{"query_id": "q", "demonstration_id": d, "score": -1.0, "tokens": 1} for d in "abc"]
+    for n, change, says in (
+        (1, {"score": float("nan")}, "q with b: its score is not finite"),
+        (2, {"score": float("-inf")}, "q with c: its score is not finite"),
+        (0, {"score": None}, "a row has no score"),
+        (1, {"query_id": None}, "a row has no query_id"),
+        (2, {"demonstration_id": "a"}, "q with a: it comes twice"),
+    ):
+        rows = [dict(r) for r in good]
+        rows[n] |= change
+        parquet.write(rows, schemas.SCORES, tmp_path / "s.parquet")
+        with pytest.raises(UserError, match=rf"s\.parquet: {says}"):
+            groups.read(tmp_path / "s.parquet", schemas.SCORES, "score")

@@ -20,6 +20,7 @@ def spans_of(text, *bounds):
     ("bounds", "tagged"),
     [
         ([], "New York City Hall"),
+        ([(3, 3)], "New York City Hall"),  # nothing is no keyword
         ([(0, 8)], "<Keyword>New York</Keyword> City Hall"),
         ([(9, 13), (0, 8)], "<Keyword>New York</Keyword> <Keyword>City</Keyword> Hall"),
         ([(0, 8), (0, 8)], "<Keyword>New York</Keyword> City Hall"),

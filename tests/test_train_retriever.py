@@ -12,6 +12,7 @@ from trainings import (
     people,
     places,
     retriever,
+    retriever_words,
     reward,
 )
 
@@ -20,6 +21,7 @@ from ruie import (
     parquet,
     prompt,
     schemas,
+    train_retriever,
 )
 
 
@@ -144,3 +146,11 @@ def test_ablations_run_and_differ(data, trained, tmp_path):
     full = trained[2][0]
     assert logs["rewards"][0]["contrastive"] == full["contrastive"]
     assert logs["rewards"][0]["distill"] != full["distill"]
+
+
+def test_the_query_s_side_is_never_tagged(data, tmp_path):
+    words = [str(w) for w in retriever_words(data, tmp_path / "r")]
+    run, _, encoder = train_retriever.prepare(train_retriever.parser().parse_args(words))
+    tags = set(encoder.tokenizer.convert_tokens_to_ids(["<Keyword>", "</Keyword>"]))
+    assert all(not tags & set(t.ids.tolist()) for t in run.task.queries.values())
+    assert all(tags & set(t.ids.tolist()) for t in run.task.pool.values())

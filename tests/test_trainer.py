@@ -24,7 +24,17 @@ from trainings import (
     weights,
 )
 
-from ruie import aside, examples, parquet, prompt, schemas, train_retriever, train_reward, trainer
+from ruie import (
+    aside,
+    examples,
+    groups,
+    parquet,
+    prompt,
+    schemas,
+    train_retriever,
+    train_reward,
+    trainer,
+)
 from ruie.cli import UserError
 
 
@@ -291,3 +301,21 @@ def test_a_model_folder_is_replaced_whole(tmp_path):
     assert cleared == [True, True]
     trainer.publish(fails, other)  # only the main process writes
     assert os.listdir(out) == ["new"]
+
+
+def test_a_tie_is_no_win():
+    scores = torch.tensor([[2.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 3.0, 3.0]])
+    assert trainer.accuracy(scores).item() == pytest.approx((1 + 1 / 2 + 1 / 3 + 0) / 4)
+
+
+def test_weights_decay_but_biases_and_norms_and_all_follow_the_schedule(data, tmp_path):
+    words = [str(w) for w in arguments(data, "cross", tmp_path / "r", "--steps", 4,
+                                       "--learning-rate", "0.5", "--watch", 0)]  # fmt: skip
+    run, chosen, _ = train_reward.prepare(train_reward.parser().parse_args(words))
+    decays = {id(p): g["weight_decay"] for g in run.plain.param_groups for p in g["params"]}
+    assert {decays[id(p)] for n, p in run.task.network.named_parameters() if p.ndim > 1} == {0.01}
+    assert {decays[id(p)] for n, p in run.task.network.named_parameters() if p.ndim <= 1} == {0.0}
+    batch = next(groups.batches(chosen.members, 4, 3, 5))
+    for rate in (0.5, 0.375):  # falls by a quarter a step
+        run.take(batch)
+        assert {g["lr"] for g in run.plain.param_groups} == {rate}
