@@ -117,3 +117,29 @@ def test_a_pair_of_other_tables_is_one_line(data, trained, tmp_path):
             "--pool", str(tmp_path / "few.parquet"), "--model", str(trained[0] / "reward"),
             "--out", str(tmp_path / "out.parquet"),
         ])  # fmt: skip
+
+
+def test_what_gives_no_reward_is_one_line(data, trained, tmp_path):
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModelForSequenceClassification
+
+    def refused(folder, says):
+        with pytest.raises(UserError, match=says):
+            score_reward.main([
+                "--scores", str(data / "scores.parquet"), "--queries",
+                str(data / "queries.parquet"), "--pool", str(data / "pool.parquet"), "--model",
+                str(folder), "--out", str(tmp_path / "out.parquet"),
+            ])  # fmt: skip
+        assert not (tmp_path / "out.parquet").exists()
+
+    three, broken = tmp_path / "three", tmp_path / "broken"
+    for folder in (three, broken):
+        shutil.copytree(trained[0] / "reward", folder)
+    AutoModelForSequenceClassification.from_pretrained(
+        three, num_labels=3, ignore_mismatched_sizes=True
+    ).save_pretrained(three)
+    refused(three, "gives 3 numbers for a pair and no reward")
+    weights = load_file(broken / "model.safetensors")
+    weights["classifier.bias"][:] = float("nan")
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    refused(broken, "pair 1 of the table: its reward is nan")
