@@ -51,11 +51,11 @@ def even_label(label: str) -> str:
 
 def parse(answer: str, task: str, schema: Sequence[str], text: str) -> list[Item]:
     """The items of an answer in their order, repeated ones included."""
-    starts = _starts(tuple(schema))
-    if starts is None or answer == NONE:
+    beginning = starts(tuple(schema))
+    if beginning is None or answer == NONE:
         return _leftovers(SEPARATOR.split(answer))
     # what stands before the first item; then a label, its content, a label, its content, ...
-    before, *pieces = starts.split(answer.rstrip().removesuffix(";"))
+    before, *pieces = beginning.split(answer.rstrip().removesuffix(";"))
     items = _leftovers(SEPARATOR.split(before)) if before else []
     for label, content in zip(pieces[::2], pieces[1::2], strict=True):
         content = content.lstrip()
@@ -73,7 +73,7 @@ def _leftovers(parts: Sequence[str]) -> list[Item]:
 
 
 @lru_cache(maxsize=1024)
-def _starts(schema: tuple[str, ...]) -> re.Pattern[str] | None:
+def starts(schema: tuple[str, ...]) -> re.Pattern[str] | None:
     """What begins an item: a separator, a label of the schema, a colon."""
     labels = [label.split() for label in sorted(schema, key=len, reverse=True)]
     names = "|".join(r"\s+".join(map(re.escape, words)) for words in labels if words)

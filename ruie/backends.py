@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ruie import cli, devices, encoders, feeding, prompt
+from ruie import cli, constrain, devices, encoders, feeding, prompt
 
 BACKENDS = ("vllm", "transformers")
 
@@ -25,15 +25,20 @@ class Settings:
     chat: bool = False
     stop: tuple[str, ...] = ("\n",)
     seed: int = 0
+    constrained: bool = False
 
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt in its parts: the best demonstration is the last."""
+    """A prompt in its parts: the best demonstration is the last. What follows is what an answer is
+    constrained to."""
 
     instruction: str
     demonstrations: list[str]
     query: str
+    task: str = ""
+    labels: tuple[str, ...] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,11 @@ class Backend(Protocol):
 
     tokenizer: Any
 
-    def generate(self, prompts: list[list[int]]) -> list[tuple[str, int, str]]:
-        """Text, tokens generated and finish reason (``stop`` or ``length``) of each prompt."""
+    def generate(
+        self, prompts: list[list[int]], grammars: Sequence[str] = ()
+    ) -> list[tuple[str, int, str]]:
+        """Text, tokens generated and finish reason (``stop`` or ``length``) of each prompt, within
+        its grammar where there are any."""
 
 
 def load(settings: Settings) -> Backend:
@@ -93,11 +101,24 @@ def answer(backend: Backend, settings: Settings, requests: Sequence[Request]) ->
             )
         built.append((tokens, used))
     good = [i for i in range(len(built)) if i not in errors]
-    texts = dict(zip(good, backend.generate([built[i][0] for i in good]), strict=True))
+    prompts = [built[i][0] for i in good]
+    if settings.constrained:
+        asked = [requests[i] for i in good]
+        done = backend.generate(prompts, [
+            constrain.grammar(r.task, r.labels, r.text, settings.chat, settings.stop)
+            for r in asked
+        ])  # fmt: skip
+    else:
+        done = backend.generate(prompts)
+    texts = dict(zip(good, done, strict=True))
     out = []
     for i, (tokens, used) in enumerate(built):
         text, n, reason = texts.get(i, ("", 0, "error"))
-        out.append(Answer(text.strip(), used, len(tokens), n, reason, errors.get(i)))
+        text, error = text.strip(), errors.get(i)
+        if settings.constrained and not error:
+            r = requests[i]
+            text, error = constrain.finish(text, reason, r.task, r.labels, r.text)
+        out.append(Answer(text, used, len(tokens), n, "error" if error else reason, error))
     return out
 
 
@@ -122,7 +143,9 @@ class Vllm:
             os.environ.setdefault(name, value)
         from vllm import LLM, SamplingParams
 
-        options = {} if devices.device() != "cpu" else {"enforce_eager": True}
+        options: dict[str, Any] = {} if devices.device() != "cpu" else {"enforce_eager": True}
+        if settings.constrained:
+            options["structured_outputs_config"] = {"backend": "guidance"}
         try:
             self.engine = LLM(
                 settings.model, dtype=settings.dtype, seed=settings.seed,
@@ -137,11 +160,20 @@ class Vllm:
             temperature=0, max_tokens=settings.max_new, stop=list(settings.stop)
         )
 
-    def generate(self, prompts: list[list[int]]) -> list[tuple[str, int, str]]:
+    def generate(
+        self, prompts: list[list[int]], grammars: Sequence[str] = ()
+    ) -> list[tuple[str, int, str]]:
+        from vllm.sampling_params import StructuredOutputsParams
+
+        each: list[Any] = []
+        for grammar in grammars:
+            params = self.sampling.clone()
+            params.structured_outputs = StructuredOutputsParams(grammar=grammar)
+            each.append(params)
         # nothing that an earlier job left in the cache may touch this one's numbers
         self.engine.reset_prefix_cache()
         tokens = [{"prompt_token_ids": ids} for ids in prompts]
-        done = self.engine.generate(tokens, self.sampling, use_tqdm=False) if tokens else []
+        done = self.engine.generate(tokens, each or self.sampling, use_tqdm=False) if tokens else []
         firsts = [d.outputs[0] for d in done]
         return [(o.text, len(o.token_ids), o.finish_reason or "stop") for o in firsts]
 
@@ -159,14 +191,19 @@ class Transformers:
             AutoModelForCausalLM, settings.model, dtype=getattr(torch, settings.dtype)
         )
         self.model.eval().to(devices.device())
+        self.reader: Any = None
 
-    def generate(self, prompts: list[list[int]]) -> list[tuple[str, int, str]]:
+    def generate(
+        self, prompts: list[list[int]], grammars: Sequence[str] = ()
+    ) -> list[tuple[str, int, str]]:
         import torch
 
         end = self.tokenizer.eos_token_id
         also = self.model.generation_config.eos_token_id
         ends = {end, *(also if isinstance(also, list) else [also])} - {None}
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else end
+        if grammars and not self.reader:
+            self.reader = constrain.reader(self.tokenizer, sorted(ends))
         out: list[tuple[str, int, str]] = [("", 0, "")] * len(prompts)
         todo = list(feeding.parts([len(p) for p in prompts], self.batch_tokens))
         for rows in cli.progress(todo, len(todo), "generation batches"):
@@ -176,12 +213,14 @@ class Transformers:
             for i, r in enumerate(rows):
                 tokens[i, width - len(prompts[r]) :] = torch.tensor(prompts[r])
                 mask[i, width - len(prompts[r]) :] = 1
+            masks = [constrain.Masks(self.reader, [grammars[r] for r in rows])] if grammars else []
             with torch.inference_mode():
                 whole = self.model.generate(
                     tokens.to(self.model.device), attention_mask=mask.to(self.model.device),
                     max_new_tokens=self.settings.max_new, do_sample=False, pad_token_id=pad,
                     repetition_penalty=1.0,  # greedy, whatever the model's own settings
                     stop_strings=list(self.settings.stop) or None, tokenizer=self.tokenizer,
+                    logits_processor=masks,
                 )  # fmt: skip
             for i, r in enumerate(rows):
                 out[r] = self._finish(whole[i, width:].tolist(), ends)
@@ -189,7 +228,10 @@ class Transformers:
 
     def _finish(self, ids: list[int], ends: set[int]) -> tuple[str, int, str]:
         """Text up to the first stop string. A row that stopped early is padded on the right."""
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        # as it was generated: no space before a comma is taken away
+        text = self.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         stops = [at for s in self.settings.stop if (at := text.find(s)) >= 0]
         last = {*ends, self.tokenizer.pad_token_id}
         n = next((i for i, t in enumerate(ids) if t in last), len(ids))
@@ -207,13 +249,15 @@ def add_arguments(p: cli.Parser) -> None:
     p.add_argument("--chat", action="store_true", help="wrap the prompt in the chat template")
     p.add_argument("--stop", nargs="*", default=["\\n"], help=r"end an answer here (%(default)s)")
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--constrained", action="store_true",
+                   help="labels of the schema and spans of the input alone")  # fmt: skip
 
 
 def settings(args: Any) -> Settings:
     stop = tuple(s.replace("\\n", "\n") for s in args.stop)
     model = str(Path(args.model).resolve()) if Path(args.model).is_dir() else args.model
     return Settings(args.backend, model, args.dtype, args.max_input, args.max_new, args.chat, stop,
-                    args.seed)  # fmt: skip
+                    args.seed, args.constrained)  # fmt: skip
 
 
 def as_arguments(s: Settings) -> list[str]:
@@ -221,7 +265,7 @@ def as_arguments(s: Settings) -> list[str]:
     out = []
     for name, value in asdict(s).items():
         flag = "--" + name.replace("_", "-")
-        if name == "chat":
+        if name in ("chat", "constrained"):
             out += [flag] if value else []
         elif name == "stop":
             out += [flag, *(v.replace("\n", "\\n") for v in value)]

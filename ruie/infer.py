@@ -33,7 +33,9 @@ def requests(
             raise cli.UserError(f"{q.id}: the demonstrations hold none for it; run retrieve again")
         ids = ranked[q.id][:k][::-1] if k else []
         samples = [prompt.render(pool[i], quotes=quotes) for i in ids]
-        out.append(Request(prompt.INSTRUCTIONS[q.task], samples, prompt.query(q, quotes=quotes)))
+        asked = prompt.query(q, quotes=quotes)
+        instruction = prompt.INSTRUCTIONS[q.task]
+        out.append(Request(instruction, samples, asked, q.task, q.schema, q.text))
         used.append(ids)
     return out, used
 

@@ -31,9 +31,11 @@ class Timed:
     def __post_init__(self) -> None:
         self.tokenizer = self.inner.tokenizer
 
-    def generate(self, prompts: list[list[int]]) -> list[tuple[str, int, str]]:
+    def generate(
+        self, prompts: list[list[int]], *grammars: Sequence[str]
+    ) -> list[tuple[str, int, str]]:
         start = self.clock()
-        out = self.inner.generate(prompts)
+        out = self.inner.generate(prompts, *grammars)
         self.seconds += self.clock() - start
         return out
 

@@ -201,8 +201,11 @@ def test_chat_wraps_the_prompt_once_and_counts_the_template(folder):
 
 @pytest.mark.parametrize("stop", [("\n",), (), ("\n\n", "Input:", "END")])
 @pytest.mark.parametrize("chat", [True, False])
-def test_flags_carry_the_settings_to_another_process(folder, stop, chat):
-    asked = Settings("transformers", str(folder.resolve()), "float16", 77, 8, chat, stop, 4)
+@pytest.mark.parametrize("constrained", [True, False])
+def test_flags_carry_the_settings_to_another_process(folder, stop, chat, constrained):
+    asked = Settings(
+        "transformers", str(folder.resolve()), "float16", 77, 8, chat, stop, 4, constrained
+    )
     p = cli.parser("")
     backends.add_arguments(p)
     assert backends.settings(p.parse_args(backends.as_arguments(asked))) == asked

@@ -16,6 +16,7 @@ def generation(w):
         max_input=c["max_input"],
         max_new=c["max_new"],
         stop=c["stop"],
+        constrained=c["constrained"],
         chat=entry.get("chat", False),
         seed=config["seed"],
     )

@@ -196,7 +196,7 @@ rule speed:
             seed=config["seed"],
             **{
                 name: config["inference"][name]
-                for name in ("backend", "max_input", "max_new", "stop")
+                for name in ("backend", "max_input", "max_new", "stop", "constrained")
             },
         ),
     shell:
