@@ -179,16 +179,26 @@ class Vllm:
 
 
 class Transformers:
-    """``transformers`` generation in batches of similar length."""
+    """``transformers`` generation in batches of similar length. Of an encoder-decoder's text the
+    tokens that mark its structure stay (UIE answers in such)."""
 
     def __init__(self, settings: Settings, batch_tokens: int = 8192) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import (
+            AutoConfig,
+            AutoModelForCausalLM,
+            AutoModelForSeq2SeqLM,
+            AutoTokenizer,
+        )
 
         self.settings, self.batch_tokens = settings, batch_tokens
         self.tokenizer = encoders.from_pretrained(AutoTokenizer, settings.model)
+        # absent in configurations of some architectures
+        config = encoders.from_pretrained(AutoConfig, settings.model)
+        self.encodes = bool(getattr(config, "is_encoder_decoder", False))
+        kind = AutoModelForSeq2SeqLM if self.encodes else AutoModelForCausalLM
         self.model = encoders.from_pretrained(
-            AutoModelForCausalLM, settings.model, dtype=getattr(torch, settings.dtype)
+            kind, settings.model, dtype=getattr(torch, settings.dtype)
         )
         self.model.eval().to(devices.device())
         self.reader: Any = None
@@ -211,8 +221,10 @@ class Transformers:
             tokens = torch.full((len(rows), width), pad)
             mask = torch.zeros_like(tokens)
             for i, r in enumerate(rows):
-                tokens[i, width - len(prompts[r]) :] = torch.tensor(prompts[r])
-                mask[i, width - len(prompts[r]) :] = 1
+                # on the left, so that new tokens follow at once; an encoder reads from the left
+                first = 0 if self.encodes else width - len(prompts[r])
+                tokens[i, first : first + len(prompts[r])] = torch.tensor(prompts[r])
+                mask[i, first : first + len(prompts[r])] = 1
             masks = [constrain.Masks(self.reader, [grammars[r] for r in rows])] if grammars else []
             with torch.inference_mode():
                 whole = self.model.generate(
@@ -222,18 +234,20 @@ class Transformers:
                     stop_strings=list(self.settings.stop) or None, tokenizer=self.tokenizer,
                     logits_processor=masks,
                 )  # fmt: skip
+            before = 1 if self.encodes else width  # a decoder's start token
             for i, r in enumerate(rows):
-                out[r] = self._finish(whole[i, width:].tolist(), ends)
+                out[r] = self._finish(whole[i, before:].tolist(), ends)
         return out
 
     def _finish(self, ids: list[int], ends: set[int]) -> tuple[str, int, str]:
         """Text up to the first stop string. A row that stopped early is padded on the right."""
+        last = {*ends, self.tokenizer.pad_token_id}
+        kept = [t for t in ids if t not in last] if self.encodes else ids
         # as it was generated: no space before a comma is taken away
         text = self.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            kept, skip_special_tokens=not self.encodes, clean_up_tokenization_spaces=False
         )
         stops = [at for s in self.settings.stop if (at := text.find(s)) >= 0]
-        last = {*ends, self.tokenizer.pad_token_id}
         n = next((i for i, t in enumerate(ids) if t in last), len(ids))
         ended = bool(stops) or n < self.settings.max_new
         return text[: min(stops, default=len(text))], n, "stop" if ended else "length"

@@ -59,11 +59,23 @@ def results_cells(number: str, table: Table, found: pd.DataFrame, scoring: str) 
         for column, printed in zip(table["columns"], row["values"], strict=True):
             what = {"scoring": scoring, **table["cell"], **column, **row}
             mine: dict[str, Any] = {}
-            if not what.get("reported"):
+            if what.get("reported"):
+                if "system" in row:
+                    mine = supervised(found, what)
+            else:
                 keys = {name: what[name] for name in ("scoring", "system", "llm", "k", "task")}
                 mine = mean(select(found, **keys), what["datasets"])
             out.append(cell(number, row["name"], column_id(column), printed, mine))
     return out
+
+
+def supervised(found: pd.DataFrame, what: Mapping[str, Any]) -> dict[str, Any]:
+    """Our number beside a reported one, if a supervised model has been run; its LLM is its own, the
+    first that there is."""
+    runs = select(found, **{name: what[name] for name in ("scoring", "system", "k")})
+    runs = select(runs, llm=runs["llm"].iloc[0]) if len(runs) else runs
+    mine = mean(select(runs, task=what["task"]), what["datasets"])
+    return mine if mine["found"] else {}
 
 
 def further(table: Table, found: pd.DataFrame) -> list[Table]:

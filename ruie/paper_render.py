@@ -76,12 +76,13 @@ def rows(table: Table, cells: Cells) -> list[Row]:
         found = []
         if any(c["wanted"] is not None for _, c in pairs):
             found.append(("ours", [(_ours(c, digits), i in best) for i, c in pairs]))
+        row = known.get(name, {})
         for what in ("paper", "difference"):
             if any(c[what] is not None for _, c in pairs):
                 sign = "+" if what == "difference" else ""
                 texts = [_number(c[what], digits, sign) for _, c in pairs]
-                found.append((what, [(text, False) for text in texts]))
-        row = known.get(name, {})
+                said = "reported" if what == "paper" and row.get("reported") else what
+                found.append((said, [(text, False) for text in texts]))
         out.append(Row(name, row.get("group", ""), notes.get(row.get("note", "")), found))
     return out
 

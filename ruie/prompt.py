@@ -123,8 +123,8 @@ def query(example: Example, keywords: bool = False, quotes: bool = False) -> str
 
 def build(instruction: str, demonstrations: Sequence[str], query: str) -> str:
     """Instruction, demonstrations (the least relevant first, the best next to the query), query,
-    separated by blank lines."""
-    return "\n\n".join([instruction, *demonstrations, query])
+    separated by blank lines. A supervised model's prompt (ruie/sft) has no instruction of ours."""
+    return "\n\n".join([*([instruction] if instruction else []), *demonstrations, query])
 
 
 def fit(

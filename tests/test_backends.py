@@ -209,3 +209,55 @@ def test_flags_carry_the_settings_to_another_process(folder, stop, chat, constra
     p = cli.parser("")
     backends.add_arguments(p)
     assert backends.settings(p.parse_args(backends.as_arguments(asked))) == asked
+
+
+@pytest.fixture(scope="module")
+def seq2seq(tmp_path_factory):
+    return tiny.seq2seq(tmp_path_factory.mktemp("t5"))
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 8192])
+def test_an_encoder_decoder_answers_as_generate_does(seq2seq, batch_tokens):
+    """Prompts of one batch have other lengths: what fills them up changes nothing."""
+    import torch
+
+    backend = backends.Transformers(settings(seq2seq), batch_tokens)
+    tokens = [backend.tokenizer(p)["input_ids"] for p in PROMPTS]
+    assert {t[-1] for t in tokens} == {backend.tokenizer.eos_token_id}
+    got = backend.generate(tokens)
+    for ids, (text, n, reason) in zip(tokens, got, strict=True):
+        whole = backend.model.generate(
+            torch.tensor([ids]), max_new_tokens=NEW, do_sample=False, num_beams=1
+        )[0].tolist()
+        assert whole[0] == backend.tokenizer.pad_token_id  # the decoder's start
+        new = [t for t in whole[1:] if t not in (0, 2)]
+        assert text == backend.tokenizer.decode(new)
+        assert (n, reason) == ((NEW, "length") if 2 not in whole[1:] else (whole.index(2) - 1,
+                                                                          "stop"))  # fmt: skip
+    assert len({text for text, _, _ in got}) > 1  # the prompts matter
+
+
+def test_marks_of_an_encoder_decoders_answer_stay(seq2seq, plain):
+    """UIE answers in special tokens; end and padding are none of the answer."""
+    backend = backends.Transformers(settings(seq2seq))
+    ids = backend.tokenizer("<extra_id_0>Peru<extra_id_1>")["input_ids"] + [0, 0]
+    assert ids[-3:] == [2, 0, 0]
+    text, n, reason = backend._finish(ids, {2})
+    assert text.replace(" ", "") == "<extra_id_0>Peru<extra_id_1>"
+    assert (n, reason) == (len(ids) - 3, "stop")
+    # what a decoder alone says has none
+    assert plain._finish([*plain.tokenizer("Peru")["input_ids"], 2], {2})[0] == "Peru"
+
+
+def test_a_prompt_without_an_instruction_is_the_query_alone(seq2seq):
+    seen = []
+
+    class Recording:
+        tokenizer = backends.load(settings(seq2seq)).tokenizer
+
+        def generate(self, prompts):
+            seen.extend(self.tokenizer.decode(p) for p in prompts)
+            return [("", 0, "stop")] * len(prompts)
+
+    backends.answer(Recording(), settings(seq2seq), [Request("", [], "<spot> place: Peru")])
+    assert [s.replace(" ", "") for s in seen] == ["<spot>place:Peru</s>"]

@@ -253,3 +253,19 @@ def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
     for end in ("parquet", "md", "tex"):
         one, other = (tmp_path / name / f"out/t.{end}" for name in "ab")
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_supervised_models_run_stands_beside_its_reported_figures() -> None:
+    """Whatever its LLM is called: 45 measured, 39.55 reported, 5.45 more. Without a run only the
+    reported figure is there."""
+    own = {"llm": "my-flan", "k": 0}
+    rows = [result("instructuie", f1=45.0, **own), result("instructuie", "wiki_zsl", 35.0, **own)]
+    got = cells_of("1", *rows, result("instructuie", f1=1.0, llm="another", k=0))
+    cell = got["InstructUIE", "RE FewRel"]
+    assert (cell["ours"], cell["paper"], cell["wanted"]) == (45.0, 39.55, 1)
+    assert cell["difference"] == pytest.approx(5.45)
+    assert got["InstructUIE", "RE average"]["ours"] == 40.0
+    assert got["InstructUIE", "NER CrossNER"]["wanted"] is None
+    assert got["UIE", "RE FewRel"]["wanted"] is None
+    # with demonstrations it is none
+    assert cells_of("1", result("instructuie"))["InstructUIE", "RE FewRel"]["wanted"] is None

@@ -134,3 +134,15 @@ def test_no_name_breaks_a_table(names: list[str], group: str, note: str) -> None
     rows = [line for line in lines if line.startswith("| ")]
     bars = {re.sub(r"\\.", "", line).count("|") for line in rows}
     assert bars == {count + 3}
+
+
+def test_reported_figures_are_called_so() -> None:
+    table = {**TABLE, "rows": [{**TABLE["rows"][0], "reported": True}, *TABLE["rows"][1:]]}
+    text = paper_render.to_markdown("1", table, CELLS)
+    assert "| UIE | reported | 39.50 |  |" in text
+    assert "|  | paper | 44.00 | 45.00 |" in text
+    assert "UIE & reported & 39.50" in paper_render.to_latex("1", table, CELLS)
+    measured = [cell("1", "UIE", "RE fewrel", 39.5, whole(41.5)), *CELLS[1:]]
+    lines = paper_render.to_markdown("1", table, measured).split("\n")
+    at = lines.index("| UIE | ours | 41.50 |  |")
+    assert lines[at + 1 : at + 3] == ["|  | reported | 39.50 |  |", "|  | difference | +2.00 |  |"]

@@ -143,6 +143,30 @@ def causal(folder: Path, architecture: str = "llama") -> Path:
     return folder
 
 
+def seq2seq(folder: Path) -> Path:
+    """A tiny T5, whose tokenizer writes an end token and knows the special tokens of UIE."""
+    import torch
+    from tokenizers import processors
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    tokenizer = _causal_tokenizer(bos=False)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 2)]
+    )
+    marks = [f"<extra_id_{n}>" for n in range(7)]
+    tokenizer.add_special_tokens({"additional_special_tokens": [*marks, "<spot>", "<asoc>"]})
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
+        dropout_rate=0.0, pad_token_id=0, eos_token_id=2, decoder_start_token_id=0,
+        initializer_factor=5.0, tie_word_embeddings=True,
+    )  # fmt: skip
+    torch.set_num_threads(1)
+    torch.manual_seed(13)
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def log_likelihoods(folder: Path, pairs: list[Any]) -> list[float]:
     """Equation 1 in float64 with the whole model and no cache: one pair after the other."""
     import torch

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ruie import registry
+from ruie import examples, registry
 from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
 from ruie.readers.build import check as check_source
+from ruie.sft import formats
 
 # `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
 # a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands
@@ -208,7 +209,53 @@ for _place in (
             )
 
 
-for _name in config["evaluation"]["systems"]:
+# Supervised models (Table 1), asked in their own format and without demonstrations; and the systems
+# that are judged by the demonstrations that they find.
+SFT = [n for n in config["evaluation"]["systems"] if SYSTEMS[n]["retriever"] == "none"]
+RETRIEVING = [n for n in config["evaluation"]["systems"] if n not in SFT]
+
+
+def sft_datasets(system):
+    """Datasets whose test sets a supervised system answers: those of its tasks."""
+    entry = SYSTEMS[system]
+    mine = [
+        n
+        for n in EVALUATED[True] + EVALUATED[False]
+        if DATASETS[n]["task"] in entry.get("tasks", examples.TASKS)
+    ]
+    if not mine:
+        raise WorkflowError(
+            f"systems.{system}.tasks: no dataset to evaluate is of these tasks; widen them"
+        )
+    for dataset in mine:
+        in_one_line(
+            f"systems.{system}: ",
+            formats.check,
+            entry["format"],
+            DATASETS[dataset]["task"],
+            dataset,
+        )
+    return mine
+
+
+def sft_backend(system):
+    """Its own, or the one that its family's models need."""
+    usual = config["inference"]["backend"]
+    if formats.FORMATS[SYSTEMS[system]["format"]].encoder_decoder:
+        usual = "transformers"  # the only one that runs encoder-decoder models
+    return SYSTEMS[system].get("backend", usual)
+
+
+for _name in SFT:
+    _model = SYSTEMS[_name]["llm"]
+    if _model not in MODELS:
+        raise WorkflowError(
+            f"systems.{_name}.llm: {_model!r} is not defined; use one of {sorted(MODELS)}"
+        )
+    sft_datasets(_name)
+
+
+for _name in RETRIEVING:
     _alone = [n for n in EVALUATED[True] + EVALUATED[False] if n not in POOL]
     if SYSTEMS[_name]["range"] == "dataset" and _alone:
         raise WorkflowError(
@@ -294,6 +341,7 @@ for _name in {
     config["reward"]["model"],
     config["retriever"]["model"],
     *config["evaluation"]["llms"],
+    *(SYSTEMS[n]["llm"] for n in SFT),
 }:
     model(_name)
 

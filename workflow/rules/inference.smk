@@ -22,7 +22,25 @@ def generation(w):
     )
 
 
-ruleorder: infer_zero_shot > infer
+def sft_generation(w):
+    """The same of a supervised model, as far as its system says nothing else; without a stop, for
+    JSON may go on over lines."""
+    system, c = SYSTEMS[w.system], config["inference"]
+    return flags(
+        version="sft-1",
+        format=system["format"],
+        system=w.system,
+        llm=w.llm,
+        backend=sft_backend(w.system),
+        engine=c["engine"],
+        dtype=dtype(w.llm),
+        max_input=system.get("max_input", c["max_input"]),
+        max_new=system.get("max_new", c["max_new"]),
+        seed=config["seed"],
+    )
+
+
+ruleorder: infer_zero_shot > infer_sft > infer
 
 
 rule infer:
@@ -73,3 +91,31 @@ rule infer_zero_shot:
     shell:
         "python -m ruie.infer --queries {input.queries} --model {input.model:q} {params.flags}"
         " --out {output} > {log} 2>&1"
+
+
+# Supervised baselines; `texts` is what the model was asked and said, word for word.
+rule infer_sft:
+    input:
+        queries=f"{RUN}/test/{{dataset}}.parquet",
+        model=lambda w: model(w.llm),
+    output:
+        table=f"{RUN}/predictions/{{system}}/{{llm}}/k0/{{dataset}}.parquet",
+        texts=f"{RUN}/texts/{{system}}/{{llm}}/{{dataset}}.jsonl",
+    log:
+        f"{RUN}/logs/infer/{{system}}/{{llm}}/k0/{{dataset}}.log",
+    benchmark:
+        f"{RUN}/logs/infer/{{system}}/{{llm}}/k0/{{dataset}}.tsv"
+    wildcard_constraints:
+        system=one_of(SFT) or "-",
+    group:
+        "infer"
+    threads: 1 if config["inference"]["engine"] == "shared" else 16
+    resources:
+        mem_mb=lambda w, attempt: 16000 * attempt,
+        runtime=lambda w, attempt: 240 * attempt,
+        gpu=1,
+    params:
+        flags=sft_generation,
+    shell:
+        "python -m ruie.sft.infer --queries {input.queries} --model {input.model:q} {params.flags}"
+        " --texts {output.texts} --out {output.table} > {log} 2>&1"

@@ -7,9 +7,11 @@ RENAMED = [f"{ours}={paper}" for ours, paper in config["paper"]["rename"].items(
 TIMED = [
     n for n in config["speed"]["datasets"] if n in EVALUATED[True] + EVALUATED[False]
 ]
-if config["speed"]["system"] not in SYSTEMS:
+_retrieving = sorted(n for n in SYSTEMS if SYSTEMS[n]["retriever"] != "none")
+if config["speed"]["system"] not in _retrieving:
     raise WorkflowError(
-        f"speed.system: {config['speed']['system']!r} is not defined; use one of {sorted(SYSTEMS)}"
+        f"speed.system: {config['speed']['system']!r} is not defined, or retrieves nothing; "
+        f"use one of {_retrieving}"
     )
 if max(config["speed"]["k"]) > config["evaluation"]["depth"]:
     raise WorkflowError(

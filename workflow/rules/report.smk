@@ -12,7 +12,7 @@ def retrieved():
     """(system, its demonstrations) for each dataset."""
     return [
         (system, f"{RUN}/demonstrations/{system}/{dataset}.parquet")
-        for system in config["evaluation"]["systems"]
+        for system in RETRIEVING
         for held in EVALUATED
         for dataset in EVALUATED[held]
     ]
@@ -22,7 +22,7 @@ def retrieved_paths():
     """``retrieved()`` as system=path, for bash."""
     return " ".join(
         f"{system}={RUN}/demonstrations/{system}/{answered()}.parquet"
-        for system in config["evaluation"]["systems"]
+        for system in RETRIEVING
     )
 
 
@@ -51,14 +51,16 @@ def explains():
     return (
         config["report"]["explain"]
         and bool(config["evaluation"]["k"])
-        and bool(config["evaluation"]["systems"])
+        and bool(RETRIEVING)
     )
 
 
 def models_of_run():
     """Folders of the models that the run uses, by name; the trained ones by their place."""
     systems = config["evaluation"]["systems"]
-    names = dict.fromkeys(config["evaluation"]["llms"])
+    c = config["evaluation"]
+    asked = c["zero_shot"] or (RETRIEVING and c["k"])
+    names = dict.fromkeys(c["llms"] if asked else [])
     if any(map(is_trained, systems)):
         names |= dict.fromkeys([config["scoring"]["llm"], config["retriever"]["model"]])
         if explaining_variant():
@@ -66,6 +68,7 @@ def models_of_run():
     names |= dict.fromkeys(
         SYSTEMS[s]["model"] for s in systems if SYSTEMS[s]["retriever"] == "dense"
     )
+    names |= dict.fromkeys(SYSTEMS[s]["llm"] for s in SFT)
     return {name: model(name) for name in names} | {
         name: f"{RUN}/{name}/model" for name in trainings()
     }

@@ -15,14 +15,15 @@ def reference():
     trained one, else the first; None where there is nothing to compare."""
     c = config["evaluation"]
     chosen = c["reference"]
-    if chosen is not None and chosen not in c["systems"]:
+    if chosen is not None and chosen not in RETRIEVING:
         raise WorkflowError(
-            f"evaluation.reference: {chosen!r} is none of evaluation.systems, {c['systems']}"
+            f"evaluation.reference: {chosen!r} is none of evaluation.systems that retrieve, "
+            f"{RETRIEVING}"
         )
-    if not c["k"] or len(c["systems"]) + c["zero_shot"] < 2:
+    if not c["k"] or len(RETRIEVING) + c["zero_shot"] < 2:
         return None
-    trained = [name for name in c["systems"] if is_trained(name)]
-    return next(iter([chosen] * (chosen is not None) + trained + c["systems"]), None)
+    trained = [name for name in RETRIEVING if is_trained(name)]
+    return next(iter([chosen] * (chosen is not None) + trained + RETRIEVING), None)
 
 
 REFERENCE = reference()
@@ -37,28 +38,33 @@ def comparisons():
     ]
 
 
-def runs(held_out):
-    """system/llm/k/dataset of every run on one side of the registry."""
+def runs(held_out, sft=True):
+    """system/llm/k/dataset of every run on one side of the registry; without ``sft`` those of one
+    LLM with different demonstrations, which can be compared."""
     c = config["evaluation"]
     for llm in c["llms"]:
         for dataset in EVALUATED[held_out]:
             if c["zero_shot"]:
                 yield f"{ZERO_SHOT}/{llm}/k0/{dataset}"
             for k in c["k"]:
-                for system in c["systems"]:
+                for system in RETRIEVING:
                     yield f"{system}/{llm}/k{k}/{dataset}"
+    for system in SFT if sft else []:
+        for dataset in sft_datasets(system):
+            if dataset in EVALUATED[held_out]:
+                yield f"{system}/{SYSTEMS[system]['llm']}/k0/{dataset}"
 
 
 def error_tables():
     """What is wrong in the answers of each system, LLM and k."""
     c = config["evaluation"]
     shots = [(ZERO_SHOT, 0)] * c["zero_shot"]
-    shots += [(system, k) for k in c["k"] for system in c["systems"]]
+    shots += [(system, k) for k in c["k"] for system in RETRIEVING]
     return [
         f"{RUN}/errors/{system}/{llm}/k{k}.parquet"
         for llm in c["llms"]
         for system, k in shots
-    ]
+    ] + [f"{RUN}/errors/{name}/{SYSTEMS[name]['llm']}/k0.parquet" for name in SFT]
 
 
 def of_runs(folder):
@@ -81,16 +87,22 @@ def answered(sides=EVALUATED):
     return braces([n for held in sides for n in EVALUATED[held]])
 
 
-def run_paths(folder, sides=EVALUATED):
+def run_paths(folder, sides=EVALUATED, sft=True):
     """The files of ``runs`` below a folder, for bash."""
     c = config["evaluation"]
-    found = [(ZERO_SHOT, "0")] * c["zero_shot"]
-    if c["systems"] and c["k"]:
-        found.append((braces(c["systems"]), braces(c["k"])))
-    return " ".join(
-        f"{RUN}/{folder}/{systems}/{braces(c['llms'])}/k{k}/{answered(sides)}.parquet"
-        for systems, k in found
-    )
+    found = []
+    if c["zero_shot"]:
+        found.append(f"{ZERO_SHOT}/{braces(c['llms'])}/k0/{answered(sides)}")
+    if RETRIEVING and c["k"]:
+        systems = f"{braces(RETRIEVING)}/{braces(c['llms'])}/k{braces(c['k'])}"
+        found.append(f"{systems}/{answered(sides)}")
+    for system in SFT if sft else []:
+        mine = [
+            n for held in sides for n in EVALUATED[held] if n in sft_datasets(system)
+        ]
+        if mine:
+            found.append(f"{system}/{SYSTEMS[system]['llm']}/k0/{braces(mine)}")
+    return " ".join(f"{RUN}/{folder}/{paths}.parquet" for paths in found)
 
 
 rule evaluate:
@@ -159,7 +171,9 @@ rule table:
 
 rule comparisons:
     input:
-        counts=lambda w: [f"{RUN}/counts/{run}.parquet" for run in runs(SIDES[w.side])],
+        counts=lambda w: [
+            f"{RUN}/counts/{run}.parquet" for run in runs(SIDES[w.side], sft=False)
+        ],
         code=code("compare", "tables", "bootstrap"),
     output:
         f"{RUN}/tables/{{side}}_comparisons.parquet",
@@ -171,7 +185,7 @@ rule comparisons:
         mem_mb=2000,
         runtime=30,
     params:
-        counts=lambda w: run_paths("counts", [SIDES[w.side]]),
+        counts=lambda w: run_paths("counts", [SIDES[w.side]], sft=False),
         flags=lambda w: flags(
             held_out=SIDES[w.side],
             reference=REFERENCE,
@@ -190,6 +204,7 @@ rule errors:
             f"{RUN}/predictions/{w.system}/{w.llm}/k{w.k}/{dataset}.parquet"
             for held in EVALUATED
             for dataset in EVALUATED[held]
+            if w.system not in SFT or dataset in sft_datasets(w.system)
         ],
         pool=f"{RUN}/pool.parquet",
         code=code("errors", "error_kinds", "records", "scorers", "answers"),
