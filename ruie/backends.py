@@ -120,9 +120,10 @@ class Vllm:
     def __init__(self, settings: Settings) -> None:
         for name, value in VLLM_DEFAULTS.items():
             os.environ.setdefault(name, value)
+        # before vLLM, which takes the first GPU that it sees
+        options = {} if devices.device() != "cpu" else {"enforce_eager": True}
         from vllm import LLM, SamplingParams
 
-        options = {} if devices.device() != "cpu" else {"enforce_eager": True}
         try:
             self.engine = LLM(
                 settings.model, dtype=settings.dtype, seed=settings.seed,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import aside, cli, examples
+from ruie import aside, cli, devices, examples
 from ruie.examples import Example
 from ruie.groups import Choices, Ranked, Rankings, choices
 
@@ -62,6 +63,8 @@ def start(args: Any) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
+    if os.environ.get("ACCELERATE_USE_CPU", "False") == "False":
+        devices.device()  # one that is free
     set_seed(args.seed)
     try:
         return Accelerator(mixed_precision=args.mixed_precision)

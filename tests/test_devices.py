@@ -1,15 +1,15 @@
-"""The choice of a device. No GPU is needed: leases are taken on files, torch's answers are set."""
+"""The choice of a device. No GPU is needed: leases are taken on files, what is visible is set."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,68 +99,105 @@ def test_a_lock_file_left_behind_or_not_ours(tmp_path: Path) -> None:
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """``gpus(*uuids)`` makes torch see such GPUs (None: it gives no uuid); the list that it
-    returns gets what becomes the current one."""
-    current: list[int] = []
-
-    def see(*uuids: str | None) -> list[int]:
-        found = [SimpleNamespace(uuid=u) if u else SimpleNamespace() for u in uuids]
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(found))
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(found))
-        monkeypatch.setattr(torch.cuda, "get_device_properties", found.__getitem__)
-        monkeypatch.setattr(torch.cuda, "set_device", current.append)
-        return current
-
+    """``gpus("0,1")`` makes these visible to a process that starts now."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("LOCAL_RANK", raising=False)
+
+    def see(names: str) -> None:
+        devices.device.cache_clear()
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(names))
+
     return see
 
 
-def another_job() -> str:
-    """What the next process would get: the cache forgotten, the leases kept."""
-    devices.device.cache_clear()
-    return devices.device()
+def taken() -> str:
+    """What the next process would compute on, and what it sees; the leases are kept."""
+    return f"{devices.device()} {os.environ['CUDA_VISIBLE_DEVICES']}"
 
 
 def test_without_a_gpu_or_with_one_nothing_is_leased(gpus: Any, tmp_path: Path) -> None:
-    gpus()
+    gpus("")
     assert devices.device() == "cpu"
-    gpus("a")
-    assert another_job() == another_job() == "cuda"
+    for _ in range(2):
+        gpus("3")
+        assert taken() == "cuda 3"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_jobs_side_by_side_spread_over_the_gpus_then_share(
     gpus: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    current = gpus("a", "b")
-    assert devices.device() == devices.device() == "cuda:0"
-    assert another_job() == "cuda:1"
+    gpus("0,1")
+    assert taken() == taken() == "cuda 0"
+    gpus("0,1")
+    assert taken() == "cuda 1"
     assert not caplog.records
+    gpus("0,1")
     with caplog.at_level(logging.WARNING):
-        assert another_job() == "cuda:0"
+        assert taken() == "cuda 0"
     assert "all 2 GPUs are taken" in caplog.text
-    assert current == [0, 1, 0]
     user = os.getuid()
     files = sorted(p.name for p in tmp_path.iterdir())
-    assert files == [f"ruie-{user}-gpu-a.lock", f"ruie-{user}-gpu-b.lock"]
+    assert files == [f"ruie-{user}-gpu-0.lock", f"ruie-{user}-gpu-1.lock"]
 
 
-def test_a_gpu_is_known_by_its_uuid_and_else_by_its_number(gpus: Any) -> None:
-    gpus("a", "b")
-    assert devices.device() == "cuda:0"
-    gpus("b", "a")  # the other order: a is taken, b is this job's number 0
-    assert another_job() == "cuda:0"
-    gpus(None, None)
-    assert [another_job(), another_job()] == ["cuda:0", "cuda:1"]
+def test_a_gpu_keeps_its_name_in_any_order(gpus: Any) -> None:
+    gpus("1, 3")
+    assert taken() == "cuda 1"
+    gpus("1,2,3")
+    assert taken() == "cuda 2"
+    gpus("3,1")
+    assert taken() == "cuda 3"
 
 
 def test_under_a_launcher_the_rank_chooses(
     gpus: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    gpus("a", "b")
+    gpus("0,1")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert devices.device() == "cuda:1"
-    gpus()  # a launcher sets ranks on the CPU too
-    assert another_job() == "cpu"
+    assert taken() == "cuda:1 0,1"
+    gpus("")  # a launcher sets ranks on the CPU too
+    assert devices.device() == "cpu"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_launcher_gets_gpus_of_its_own_and_keeps_them(gpus: Any, tmp_path: Path) -> None:
+    gpus("0,1,2,3")
+    assert taken() == "cuda 0"
+    program = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); input()"
+    words = ["-m", "ruie.devices", "2", sys.executable, "-c", program]
+    environment = tiny.environment(CUDA_VISIBLE_DEVICES="0,1,2,3", TMPDIR=str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, *words], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=environment,
+    ) as launcher:  # fmt: skip
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "1,2\n"
+        gpus("0,1,2,3")
+        assert taken() == "cuda 3"
+        launcher.communicate("\n", timeout=60)
+    gpus("0,1,2,3")
+    assert taken() == "cuda 1"
+
+
+@pytest.mark.parametrize("words", [[], ["2"], ["two", "true"], ["1", "no-such-program"]])
+def test_a_launcher_without_a_command_is_one_line(words: list[str]) -> None:
+    done = tiny.python("-m", "ruie.devices", *words)
+    assert done.returncode == 2
+    assert re.fullmatch("error: .*\n", done.stderr)
+
+
+def test_gpus_are_counted_by_the_drivers_tool(
+    gpus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert devices.visible() == []
+    tool = tmp_path / "nvidia-smi"
+    listed = "GPU 0: NVIDIA A (UUID: GPU-1)\n  MIG 1g (UUID: MIG-2)\nGPU 1: NVIDIA B (UUID: GPU-3)"
+    tool.write_text(f"#!/bin/sh\necho '{listed}'\n")
+    tool.chmod(0o755)
+    assert devices.visible() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert devices.visible() == []

@@ -40,8 +40,8 @@ rule infer:
         "infer"
     threads: 1 if config["inference"]["engine"] == "shared" else 16
     resources:
-        mem_mb=lambda w, attempt: 16000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=1,
     params:
         flags=generation,
@@ -64,8 +64,8 @@ rule infer_zero_shot:
         "infer"
     threads: 1 if config["inference"]["engine"] == "shared" else 16
     resources:
-        mem_mb=lambda w, attempt: 16000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=1,
     params:
         flags=generation,

@@ -106,8 +106,8 @@ rule evaluate:
     group:
         "infer"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=flags(
             scorer=config["evaluation"]["scorers"],
@@ -140,8 +140,8 @@ rule table:
     wildcard_constraints:
         side="|".join(SIDES),
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         # by functions: their braces are for bash, no wildcards
         metrics=lambda w: run_paths("metrics", [SIDES[w.side]]),
@@ -168,8 +168,8 @@ rule comparisons:
     wildcard_constraints:
         side="|".join(SIDES),
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         counts=lambda w: run_paths("counts", [SIDES[w.side]]),
         flags=lambda w: flags(
@@ -198,8 +198,8 @@ rule errors:
     log:
         f"{RUN}/logs/errors/{{system}}/{{llm}}/k{{k}}.log",
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         flags=flags(seed=config["seed"]),
     shell:
@@ -216,7 +216,7 @@ rule error_page:
     log:
         f"{RUN}/logs/error_page.log",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     shell:
         "python -m ruie.errors --tables {input.tables} --markdown {output} > {log} 2>&1"
