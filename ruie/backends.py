@@ -141,9 +141,10 @@ class Vllm:
     def __init__(self, settings: Settings) -> None:
         for name, value in VLLM_DEFAULTS.items():
             os.environ.setdefault(name, value)
+        # before vLLM, which takes the first GPU that it sees
+        options: dict[str, Any] = {} if devices.device() != "cpu" else {"enforce_eager": True}
         from vllm import LLM, SamplingParams
 
-        options: dict[str, Any] = {} if devices.device() != "cpu" else {"enforce_eager": True}
         if settings.constrained:
             options["structured_outputs_config"] = {"backend": "guidance"}
         try:

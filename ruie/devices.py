@@ -1,4 +1,9 @@
-"""Which device a job computes on: of several GPUs, jobs that run side by side take one each."""
+"""Which device a job computes on: of several GPUs, jobs that run side by side take one each.
+
+A job takes its GPU before CUDA starts, by ``CUDA_VISIBLE_DEVICES``: whatever asks for the first GPU
+then gets this one. A launcher of several processes is started with GPUs of its own:
+``python -m ruie.devices 2 accelerate launch ...``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import fcntl
 import functools
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +35,7 @@ def device() -> str:
     first one must come before anything else asks for a GPU."""
     rank = os.environ.get("LOCAL_RANK")
     if not rank:
-        _take(visible())
+        take(1)
     import torch
 
     if not torch.cuda.is_available():
@@ -59,16 +65,22 @@ def visible() -> list[str]:
     return out
 
 
-def _take(uuids: Sequence[str]) -> None:
-    """Leave one of several GPUs visible to this process and to what it starts."""
-    if len(uuids) < 2:
+def take(number: int) -> None:
+    """Leave so many of the visible GPUs to this process and to what it starts, first those that no
+    other job of this user has taken; nothing where there are no more than that."""
+    uuids = visible()
+    if len(uuids) <= number:
         return
-    # by UUID: the same GPU can have another number in another job
-    names = [f"ruie-{os.getuid()}-gpu-{uuid}.lock" for uuid in uuids]
-    taken = lease(names, Path(tempfile.gettempdir()))
-    if taken is None:
-        cli.log.warning("all %d GPUs are taken by other jobs: sharing the first", len(uuids))
-    os.environ["CUDA_VISIBLE_DEVICES"] = uuids[taken or 0]
+    taken: list[str] = []
+    while len(taken) < number:
+        left = [uuid for uuid in uuids if uuid not in taken]
+        # by UUID: the same GPU can have another number in another job
+        names = [f"ruie-{os.getuid()}-gpu-{uuid}.lock" for uuid in left]
+        got = lease(names, Path(tempfile.gettempdir()))
+        if got is None:
+            cli.log.warning("all %d GPUs are taken by other jobs: sharing one", len(uuids))
+        taken.append(left[got or 0])
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(sorted(taken, key=uuids.index))
 
 
 def add_batch_tokens(p: Any) -> None:
@@ -114,3 +126,19 @@ def lease(names: Sequence[str], folder: Path) -> int | None:
         _held.append(file)
         return i
     return None
+
+
+def main() -> None:
+    if len(sys.argv) < 3 or not sys.argv[1].isdecimal():
+        raise cli.UserError("give a number of GPUs and a command")
+    take(int(sys.argv[1]))
+    for file in _held:  # the command keeps them
+        os.set_inheritable(file, True)
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606
+    except OSError as error:
+        raise cli.UserError(f"{sys.argv[2]}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    cli.run(main)

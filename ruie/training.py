@@ -64,6 +64,8 @@ def start(args: Any) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
+    if os.environ.get("ACCELERATE_USE_CPU", "False") == "False":
+        devices.device()  # one that is free
     set_seed(args.seed)
     try:
         accelerator = Accelerator(mixed_precision=args.mixed_precision)

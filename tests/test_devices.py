@@ -1,9 +1,10 @@
-"""The choice of a device. No GPU is needed: leases are taken on files, torch's answers are set."""
+"""The choice of a device. No GPU is needed: leases are taken on files, what is visible is set."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -178,6 +179,44 @@ def test_under_a_launcher_the_rank_chooses(
     gpus()  # a launcher sets ranks on the CPU too
     assert another_job() == ("cpu", None)
     assert locks(tmp_path) == []
+
+
+def test_a_launcher_gets_gpus_of_its_own_and_keeps_them(gpus: Any, tmp_path: Path) -> None:
+    gpus("GPU-a", "GPU-b", "GPU-c", "GPU-d")
+    assert another_job() == ("cuda", "GPU-a")
+    program = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); input()"
+    words = ["-m", "ruie.devices", "2", sys.executable, "-c", program]
+    del os.environ["CUDA_VISIBLE_DEVICES"]
+    environment = tiny.environment(TMPDIR=str(tmp_path / "locks"))
+    with subprocess.Popen(
+        [sys.executable, *words], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=environment,
+    ) as launcher:  # fmt: skip
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "GPU-b,GPU-c\n"
+        assert another_job() == ("cuda", "GPU-d")
+        launcher.communicate("\n", timeout=60)
+    assert another_job() == ("cuda", "GPU-b")  # freed
+
+
+def test_a_launcher_shares_where_too_few_are_free(
+    gpus: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gpus("GPU-a", "GPU-b", "GPU-c")
+    assert another_job("1") == ("cuda", "1")  # nothing is taken where one is visible
+    assert [another_job()[1], another_job()[1]] == ["GPU-a", "GPU-b"]
+    del os.environ["CUDA_VISIBLE_DEVICES"]
+    with caplog.at_level(logging.WARNING):
+        devices.take(2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-c"
+    assert caplog.text.count("all 3 GPUs are taken") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["2"], ["two", "true"], ["1", "no-such-program"]])
+def test_a_launcher_without_a_command_is_one_line(words: list[str]) -> None:
+    done = tiny.python("-m", "ruie.devices", *words)
+    assert done.returncode == 2
+    assert re.fullmatch("error: .*\n", done.stderr)
 
 
 def test_tokens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ruie import examples, registry
+from ruie import devices, examples, registry
 from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
@@ -30,6 +30,11 @@ def in_one_line(where, call, *given):
     except UserError as error:
         raise WorkflowError(f"{where}{error}") from None
 
+
+# GPU jobs side by side on one machine: one a card. `--resources gpu=` says otherwise, and a cluster
+# counts its cards itself.
+if workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", max(1, len(devices.visible())))
 
 SCHEMA = Path(workflow.basedir, "workflow/schemas/config.schema.json")
 in_one_line("", registry.check, config, SCHEMA, "config")
@@ -297,6 +302,11 @@ def flags(**options):
         elif value is not None and value is not False:
             words += [flag, str(value)]
     return shlex.join(words)
+
+
+def growing(amount):
+    """Memory or time of a job that asks for as much again at each attempt."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def as_json(value):

@@ -13,8 +13,8 @@ rule normalize:
     group:
         "data"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=lambda w: flags(
             format=DATASETS[w.dataset]["format"],
@@ -51,8 +51,8 @@ rule pool:
     log:
         f"{RUN}/logs/{{part}}.log",
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         flags=flags(limit=config["candidates"]["pool_per_dataset"], seed=config["seed"]),
     shell:
@@ -68,8 +68,8 @@ rule training_queries:
     log:
         f"{RUN}/logs/training_queries.log",
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         flags=flags(
             limit=config["candidates"]["queries_per_dataset"], seed=config["seed"]
@@ -90,8 +90,8 @@ rule test_queries:
     group:
         "data"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=flags(
             limit=config["evaluation"]["queries_per_dataset"], seed=config["seed"]

@@ -59,8 +59,8 @@ rule infer:
         "infer"
     threads: 1 if config["inference"]["engine"] == "shared" else 16
     resources:
-        mem_mb=lambda w, attempt: 16000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=1,
     params:
         flags=generation,
@@ -83,8 +83,8 @@ rule infer_zero_shot:
         "infer"
     threads: 1 if config["inference"]["engine"] == "shared" else 16
     resources:
-        mem_mb=lambda w, attempt: 16000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=1,
     params:
         flags=generation,
@@ -111,8 +111,8 @@ rule infer_sft:
         "infer"
     threads: 1 if config["inference"]["engine"] == "shared" else 16
     resources:
-        mem_mb=lambda w, attempt: 16000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=1,
     params:
         flags=sft_generation,

@@ -39,8 +39,8 @@ if LEARNERS:
             f"{RUN}/logs/learning.tsv"
         threads: 16
         resources:
-            mem_mb=lambda w, attempt: 16000 * attempt,
-            runtime=lambda w, attempt: 240 * attempt,
+            mem_mb=growing(16000),
+            runtime=growing(240),
             gpu=1,
         params:
             models=flags(

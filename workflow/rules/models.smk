@@ -10,8 +10,8 @@ rule model:
         name="|".join(n for n in MODELS if "path" not in MODELS[n]) or "-",
     priority: 10
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=growing(6000),
+        runtime=growing(120),
     params:
         source=lambda w: flags(
             embedded=MODELS[w.name].get("embedded"), hub=MODELS[w.name].get("hub")

@@ -77,8 +77,8 @@ rule paper_table:
     wildcard_constraints:
         number="[1-8]",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=results_flags(k=config["paper"]["k"]),
     shell:
@@ -95,8 +95,8 @@ rule spread:
     log:
         f"{RUN}/logs/spread.log",
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=growing(16000),
+        runtime=growing(60),
     params:
         scores=flags(scores=[f"{llm}={path}" for llm, path in SCORES_BY_LLM.items()]),
     shell:
@@ -115,8 +115,8 @@ rule table10:
     log:
         f"{RUN}/logs/table10.log",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=flags(rename=RENAMED),
     shell:
@@ -136,8 +136,8 @@ rule table11:
     log:
         f"{RUN}/logs/table11.log",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     shell:
         "python -m ruie.paper --table 11 --statistics {input.statistics}"
         " --out {output.table} --markdown {output.markdown} --latex {output.latex} > {log} 2>&1"
@@ -157,8 +157,8 @@ rule figure3:
     log:
         f"{RUN}/logs/figure3.log",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=results_flags(plots=PAPER),
     shell:
@@ -183,8 +183,8 @@ rule speed:
     # all that there are, so that nothing else runs beside it
     threads: workflow.cores or 16
     resources:
-        mem_mb=lambda w, attempt: 16000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=1,
     params:
         flags=flags(
@@ -219,8 +219,8 @@ rule figure4:
     log:
         f"{RUN}/logs/figure4.log",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         plots=flags(plots=PAPER),
     shell:

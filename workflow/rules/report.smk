@@ -116,8 +116,8 @@ rule provenance:
     log:
         f"{RUN}/logs/provenance.log",
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         flags=flags(
             models=[f"{name}={path}" for name, path in models_of_run().items()] or None
@@ -141,8 +141,8 @@ rule explain:
     log:
         f"{RUN}/logs/explain.log",
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         predictions=lambda w: run_paths("predictions"),
         queries=lambda w: f"{RUN}/test/{answered()}.parquet",
@@ -166,8 +166,8 @@ rule explain_scores:
         f"{RUN}/logs/explain_scores.log",
     threads: 16
     resources:
-        mem_mb=lambda w, attempt: 32000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(32000),
+        runtime=growing(240),
         gpu=1,
         batch_tokens=config["scoring"]["batch_tokens"],
         cache_mb=config["scoring"]["cache_mb"],
@@ -197,8 +197,8 @@ rule explain_rewards:
         f"{RUN}/logs/explain_rewards.log",
     threads: 16
     resources:
-        mem_mb=16000,
-        runtime=lambda w, attempt: 120 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(120),
         gpu=1,
     params:
         flags=flags(
@@ -258,8 +258,8 @@ rule report:
     log:
         f"{RUN}/logs/report.log",
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         flags=flags(
             title=f"RUIE: {config['run']}",

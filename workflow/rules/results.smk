@@ -118,8 +118,8 @@ rule evaluate:
     group:
         "infer"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=flags(
             scorer=config["evaluation"]["scorers"],
@@ -152,8 +152,8 @@ rule table:
     wildcard_constraints:
         side="|".join(SIDES),
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         # by functions: their braces are for bash, no wildcards
         metrics=lambda w: run_paths("metrics", [SIDES[w.side]]),
@@ -182,8 +182,8 @@ rule comparisons:
     wildcard_constraints:
         side="|".join(SIDES),
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         counts=lambda w: run_paths("counts", [SIDES[w.side]], sft=False),
         flags=lambda w: flags(
@@ -213,8 +213,8 @@ rule errors:
     log:
         f"{RUN}/logs/errors/{{system}}/{{llm}}/k{{k}}.log",
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         flags=flags(seed=config["seed"]),
     shell:
@@ -231,7 +231,7 @@ rule error_page:
     log:
         f"{RUN}/logs/error_page.log",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     shell:
         "python -m ruie.errors --tables {input.tables} --markdown {output} > {log} 2>&1"

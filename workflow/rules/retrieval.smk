@@ -66,8 +66,8 @@ rule encode:
         f"{RUN}/logs/encode/{{system}}.tsv"
     threads: 16
     resources:
-        mem_mb=16000,
-        runtime=lambda w, attempt: 240 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(240),
         gpu=1,
     params:
         flags=lambda w: flags(
@@ -94,8 +94,8 @@ rule retrieve:
     group:
         "retrieve"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         flags=retriever_flags,
         files=lambda w: flags(**retriever_inputs(w)),

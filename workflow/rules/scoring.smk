@@ -31,8 +31,8 @@ rule bm25_index:
     benchmark:
         f"{RUN}/logs/bm25_index/{{part}}-{{range}}.tsv"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     shell:
         "python -m ruie.bm25 --pool {input.pool} --range {wildcards.range} --out {output}"
         " > {log} 2>&1"
@@ -53,8 +53,8 @@ rule candidates:
     priority: 50
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
     params:
         flags=flags(
             retriever="bm25",
@@ -84,8 +84,8 @@ rule plan:
         f"{RUN}/logs/plan/{{llm}}.tsv"
     priority: 50
     resources:
-        mem_mb=lambda w, attempt: 32000 * attempt,
-        runtime=240,
+        mem_mb=growing(32000),
+        runtime=growing(240),
         # as in `score`: no reason to plan again
         batch_tokens=config["scoring"]["batch_tokens"],
     params:
@@ -119,8 +119,8 @@ rule score:
     priority: 50
     threads: 16
     resources:
-        mem_mb=lambda w, attempt: 32000 * attempt,
-        runtime=lambda w, attempt: 1440 * attempt,
+        mem_mb=growing(32000),
+        runtime=growing(1440),
         gpu=1,
         # resources and no parameters: they change the speed alone and are no reason to score again
         batch_tokens=config["scoring"]["batch_tokens"],
@@ -150,8 +150,8 @@ rule gather:
     log:
         f"{RUN}/logs/gather/{{llm}}.log",
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=growing(16000),
+        runtime=growing(60),
     shell:
         "python -m ruie.gather --plan {input.plan} --shards {input.shards}"
         " --out {output} > {log} 2>&1"

@@ -4,7 +4,9 @@
 def launch():
     """`accelerate launch` with the devices of the config; CPU where there is no GPU."""
     c = config["training"]
-    words = ["accelerate launch --num_machines 1 --dynamo_backend no"]
+    # several processes take as many GPUs that are free; a single one does so itself
+    words = [f"python -m ruie.devices {c['processes']}"] * (c["processes"] > 1)
+    words += ["accelerate launch --num_machines 1 --dynamo_backend no"]
     words += [f"--num_processes {c['processes']}"]
     words += [f"--mixed_precision {c['mixed_precision']}"]
     words += ["--multi_gpu"] * (c["processes"] > 1) + ["--cpu"] * c["cpu"]
@@ -75,8 +77,8 @@ rule train_reward:
     priority: 50
     threads: 16
     resources:
-        mem_mb=lambda w, attempt: 32000 * attempt,
-        runtime=lambda w, attempt: 1440 * attempt,
+        mem_mb=growing(32000),
+        runtime=growing(1440),
         gpu=config["training"]["processes"],
         computing=lambda w: computing(f"reward/{w.variant}"),
     params:
@@ -109,8 +111,8 @@ rule score_reward:
     priority: 50
     threads: 16
     resources:
-        mem_mb=16000,
-        runtime=lambda w, attempt: 720 * attempt,
+        mem_mb=growing(16000),
+        runtime=growing(720),
         gpu=1,
     params:
         pairs=flags(**REWARDED),
@@ -148,8 +150,8 @@ rule train_retriever:
     priority: 50
     threads: 16
     resources:
-        mem_mb=lambda w, attempt: 32000 * attempt,
-        runtime=lambda w, attempt: 1440 * attempt,
+        mem_mb=growing(32000),
+        runtime=growing(1440),
         gpu=config["training"]["processes"],
         computing=lambda w: computing(f"retriever/{w.system}"),
     params:

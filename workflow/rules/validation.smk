@@ -11,8 +11,8 @@ rule statistics:
     log:
         f"{RUN}/logs/statistics.log",
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     shell:
         "python -m ruie.statistics --data {input.data} --registry {input.registry:q}"
         " --out {output.table} --markdown {output.markdown} > {log} 2>&1"
@@ -35,8 +35,8 @@ rule overlap:
     log:
         f"{RUN}/logs/overlap.log",
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=growing(2000),
+        runtime=growing(120),
     shell:
         "python -m ruie.overlap --trained {input.trained} --demonstrations {input.demonstrations}"
         " --held-in {input.held_in} --held-out {input.held_out} --out {output} > {log} 2>&1"
@@ -56,8 +56,8 @@ rule validation:
     log:
         f"{RUN}/logs/validation.log",
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     shell:
         "python -m ruie.validation --reports {input.reports} --statistics {input.statistics}"
         " --overlap {input.overlap} --out {output.table} --markdown {output.markdown} > {log} 2>&1"
