@@ -1,4 +1,4 @@
-# make demo | test | check | bench-score | bench-train | clean-env; see README.md
+# make demo | test | test-serve | check | bench-score | bench-train | clean-env; see README.md
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # import, which must be kept even where the machine says otherwise, or every job compiles it again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env demo test check bench-score bench-train clean-env
+.PHONY: env demo test test-serve check bench-score bench-train clean-env
 
 env: $(DONE)
 
@@ -35,6 +35,10 @@ demo: env
 
 test: env
 	python -m pytest
+
+# against a real vLLM server on loopback
+test-serve: env
+	python -m pytest -m serve
 
 check: env
 	ruff check . && ruff format --check .

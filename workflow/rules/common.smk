@@ -1,6 +1,7 @@
 # Reads and checks the configuration and the dataset registry; small helpers of the rules.
 import glob
 import json
+import os
 import re
 import shlex
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ruie import registry
+from ruie import endpoint, registry
 from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
@@ -31,6 +32,15 @@ def in_one_line(where, call, *given):
 
 
 SCHEMA = Path(workflow.basedir, "workflow/schemas/config.schema.json")
+# what follows shows what is at fault, and a key must not be shown
+_models = config.get("models")
+for _name, _entry in _models.items() if isinstance(_models, dict) else ():
+    _key = _entry.get("key") if isinstance(_entry, dict) else None
+    if _key is not None and not re.fullmatch("[A-Z][A-Z0-9_]*", str(_key)):
+        raise WorkflowError(
+            f"models.{_name}.key: must be the name of an environment variable, in capitals; the key "
+            "itself belongs into that variable and into no file"
+        )
 in_one_line("", registry.check, config, SCHEMA, "config")
 RUN = f"results/{config['run']}"
 SYSTEMS = config["systems"]
@@ -206,6 +216,15 @@ for _place in (
             raise WorkflowError(
                 f"{_place}: {_name!r} is not defined; use one of {sorted(_known)}"
             )
+        if (
+            _known is MODELS
+            and _section != "evaluation"
+            and "endpoint" in MODELS[_name]
+        ):
+            raise WorkflowError(
+                f"{_place}: {_name!r} is an endpoint, which answers and no more; this needs a "
+                "model of your own (hub, path or embedded)"
+            )
 
 
 for _name in config["evaluation"]["systems"]:
@@ -219,6 +238,11 @@ for _name in config["evaluation"]["systems"]:
     if _model is not None and _model not in MODELS:
         raise WorkflowError(
             f"systems.{_name}.model: {_model!r} is not defined; use one of {sorted(MODELS)}"
+        )
+    if _model is not None and "endpoint" in MODELS[_model]:
+        raise WorkflowError(
+            f"systems.{_name}.model: {_model!r} is an endpoint, which answers and no more; name an "
+            "encoder of your own"
         )
 
 
@@ -272,8 +296,20 @@ SIDES = {"heldout": True, "heldin": False}
 
 
 # Models
+def is_endpoint(name):
+    return "endpoint" in MODELS[name]
+
+
+# what a million tokens cost: of prompts, of answers, of prompts that the server had in its cache
+PRICED = ("prompt", "completion", "cached")
+
+
 def model(name):
     """The folder of a model: the user's own path, or what the rule `model` makes."""
+    if is_endpoint(name):
+        raise WorkflowError(
+            f"models.{name}: is an endpoint; a model of your own is needed here"
+        )
     path = MODELS[name].get("path")
     if path is None:
         return f"models/{name}"
@@ -293,9 +329,20 @@ for _name in {
     config["scoring"]["llm"],
     config["reward"]["model"],
     config["retriever"]["model"],
-    *config["evaluation"]["llms"],
+    *filter(lambda name: not is_endpoint(name), config["evaluation"]["llms"]),
 }:
     model(_name)
+for _name in filter(is_endpoint, config["evaluation"]["llms"]):
+    _tokenizer = MODELS[_name].get("tokenizer")
+    if _tokenizer in MODELS:
+        in_one_line(f"models.{_name}.tokenizer: ", model, _tokenizer)
+    elif _tokenizer is not None and "/" not in _tokenizer:
+        raise WorkflowError(
+            f"models.{_name}.tokenizer: {_tokenizer!r} is neither one of the models nor a hub id; "
+            "mend it"
+        )
+    _place = endpoint.Endpoint(MODELS[_name]["endpoint"], MODELS[_name].get("key"))
+    in_one_line(f"models.{_name}: ", endpoint.check, _place)
 
 
 def one_of(names):

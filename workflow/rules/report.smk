@@ -58,7 +58,10 @@ def explains():
 def models_of_run():
     """Folders of the models that the run uses, by name; the trained ones by their place."""
     systems = config["evaluation"]["systems"]
-    names = dict.fromkeys(config["evaluation"]["llms"])
+    # the weights behind an endpoint are not known; its address and name are in the configuration
+    names = dict.fromkeys(
+        llm for llm in config["evaluation"]["llms"] if not is_endpoint(llm)
+    )
     if any(map(is_trained, systems)):
         names |= dict.fromkeys([config["scoring"]["llm"], config["retriever"]["model"]])
         if explaining_variant():
