@@ -71,22 +71,26 @@ def load(settings: Settings) -> Backend:
     return Transformers(settings)
 
 
+def token_ids(tokenizer: Any, chat: bool, text: str) -> list[int]:
+    """The prompt as the model reads it, in its chat template where asked."""
+    if chat:
+        turn = [{"role": "user", "content": text}]
+        text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    # the template has written the special tokens already
+    out: list[int] = tokenizer(text, add_special_tokens=not chat, verbose=False)["input_ids"]
+    return out
+
+
+def too_long(tokens: int, allowed: int) -> str:
+    return f"instruction and query take {tokens} tokens, over the {allowed} allowed"
+
+
 def answer(backend: Backend, settings: Settings, requests: Sequence[Request]) -> list[Answer]:
     """Answers in the requests' order. A prompt is kept within ``max_input`` by dropping whole
     demonstrations; one that is too long even without any is answered with an error."""
 
     def ids(text: str) -> list[int]:
-        out: list[int]
-        if settings.chat:
-            turn = [{"role": "user", "content": text}]
-            text = backend.tokenizer.apply_chat_template(
-                turn, add_generation_prompt=True, tokenize=False
-            )
-            # the template has written the special tokens already
-            out = backend.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        else:
-            out = backend.tokenizer(text, verbose=False)["input_ids"]
-        return out
+        return token_ids(backend.tokenizer, settings.chat, text)
 
     built, errors = [], {}
     for i, r in enumerate(requests):
@@ -95,10 +99,7 @@ def answer(backend: Backend, settings: Settings, requests: Sequence[Request]) ->
         )
         tokens = ids(text)
         if len(tokens) > settings.max_input:
-            errors[i] = (
-                f"instruction and query take {len(tokens)} tokens, over the {settings.max_input} "
-                "allowed"
-            )
+            errors[i] = too_long(len(tokens), settings.max_input)
         built.append((tokens, used))
     good = [i for i in range(len(built)) if i not in errors]
     prompts = [built[i][0] for i in good]
@@ -175,6 +176,11 @@ class Vllm:
         self.engine.reset_prefix_cache()
         tokens = [{"prompt_token_ids": ids} for ids in prompts]
         done = self.engine.generate(tokens, each or self.sampling, use_tqdm=False) if tokens else []
+        if done:
+            held = sum(d.num_cached_tokens or 0 for d in done)
+            whole = sum(map(len, prompts))
+            cli.log.info("prefix cache: %d of %d prompt tokens (%.1f %%) were in it", held, whole,
+                         100 * held / max(whole, 1))  # fmt: skip
         firsts = [d.outputs[0] for d in done]
         return [(o.text, len(o.token_ids), o.finish_reason or "stop") for o in firsts]
 

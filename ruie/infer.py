@@ -1,7 +1,8 @@
 """Let a language model answer the queries of one dataset, with k demonstrations each.
 
 Prompt: instruction, demonstrations with the best next to the query, query (section 3.1);
-greedy decoding (Appendix B). --engine shared keeps the model in memory between runs.
+greedy decoding (Appendix B). --engine shared keeps the model in memory between runs; --endpoint
+asks a server instead, and keeps its answers beside the table until all are there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ruie import backends, cli, engine, examples, parquet, prompt, schemas
+from ruie import asking, backends, cli, endpoint, engine, examples, parquet, prompt, schemas
 from ruie.backends import Answer, Request
 from ruie.examples import Example
 
@@ -94,6 +95,7 @@ def parser() -> cli.Parser:
     p.add_argument("--engine", choices=["own", "shared"], default="own")
     p.add_argument("--version", default="", help="changes when results would; for the workflow")
     backends.add_arguments(p)
+    endpoint.add_arguments(p)
     p.add_argument("--out", required=True, type=Path, help="PREDICTIONS table to write")
     return p
 
@@ -103,6 +105,10 @@ def main(argv: list[str] | None = None) -> None:
     args = p.parse_args(argv)
     if args.k < 0:
         p.error("--k must be 0 or more")
+    remote = endpoint.settings(args)
+    if remote:
+        endpoint.secret(remote[0])  # what is amiss with it shows before any work
+    journal = args.out.with_name(args.out.name + ".journal")
     queries = examples.read(args.queries)
     found: dict[str, list[str]] = {}
     pool: dict[str, Example] = {}
@@ -116,19 +122,27 @@ def main(argv: list[str] | None = None) -> None:
     if short:
         cli.log.warning("%d queries have fewer than k = %d demonstrations", short, args.k)
     settings = backends.settings(args)
-    if args.engine == "shared":
+    if remote:
+        answers = asking.answer(*remote, asked, journal)
+    elif args.engine == "shared":
         answers = engine.ask(settings, asked)
     else:
         answers = backends.answer(backends.load(settings), settings, asked)
     key = {"system": args.system, "llm": args.llm, "k": args.k}
     table = rows(queries, asked, used, answers, key)
     reasons = Counter(a.finish_reason for a in answers)
+    failed = sum(a.error is not None for a in answers)
     cli.log.info(
         "%d answers (%s); %d demonstrations dropped to fit %d tokens; %d errors", len(answers),
         ", ".join(f"{n} {r}" for r, n in sorted(reasons.items())),
-        sum(r["dropped"] for r in table), args.max_input, sum(a.error is not None for a in answers),
+        sum(r["dropped"] for r in table), args.max_input, failed,
     )  # fmt: skip
     parquet.write(table, schemas.PREDICTIONS, args.out)
+    if remote and failed:
+        cli.log.warning("delete %s and run again to ask for the %d once more; the others are kept "
+                        "in %s", args.out, failed, journal)  # fmt: skip
+    elif remote:
+        journal.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

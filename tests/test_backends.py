@@ -261,3 +261,21 @@ def test_a_prompt_without_an_instruction_is_the_query_alone(seq2seq):
 
     backends.answer(Recording(), settings(seq2seq), [Request("", [], "<spot> place: Peru")])
     assert [s.replace(" ", "") for s in seen] == ["<spot>place:Peru</s>"]
+
+
+def test_vllm_tells_how_much_its_prefix_cache_held(caplog):
+    """The engine itself needs minutes; what it reports is made up here."""
+    from types import SimpleNamespace as Made
+
+    backend = object.__new__(backends.Vllm)
+    output = Made(text="None", token_ids=[5], finish_reason="stop")
+    done = [Made(outputs=[output], num_cached_tokens=n) for n in (None, 3, 2)]
+    backend.engine = Made(reset_prefix_cache=lambda: None, generate=lambda *_, **__: done)
+    backend.sampling = None
+    caplog.set_level("INFO", "ruie")
+    assert backend.generate([[1, 2], [1, 2, 3, 4], [1, 2, 3, 4]]) == [("None", 1, "stop")] * 3
+    # 0 + 3 + 2 of 2 + 4 + 4
+    assert "prefix cache: 5 of 10 prompt tokens (50.0 %) were in it" in caplog.text
+    caplog.clear()
+    assert backend.generate([]) == []
+    assert caplog.text == ""

@@ -144,7 +144,7 @@ class Fake:
     def __init__(self, settings):
         self.tokenizer = self
 
-    def __call__(self, text, verbose=False):
+    def __call__(self, text, add_special_tokens=True, verbose=False):
         return {"input_ids": [ord(c) for c in text]}
 
     def generate(self, prompts):

@@ -99,10 +99,11 @@ def _causal_tokenizer(bos: bool) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=t, model_max_length=4096, **names)
 
 
-def causal(folder: Path, architecture: str = "llama") -> Path:
+def causal(folder: Path, architecture: str = "llama", **changes: Any) -> Path:
     """A tiny causal language model. The tokenizers of Llama and Gemma write a start token, those
     of GPT-NeoX and GPT-Neo write none; of Gemma and GPT-Neo one layer sees 16 tokens back, one
-    all. GPT-Neo has learned positions, and no more of them than the longest prompt here."""
+    all. GPT-Neo has learned positions, and no more of them than the longest prompt here.
+    ``changes``: of the configuration."""
     import torch
     from transformers import (
         AutoModelForCausalLM,
@@ -117,7 +118,7 @@ def causal(folder: Path, architecture: str = "llama") -> Path:
         "vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2,
         "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 4096,
         "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.3,
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": False, **changes,
     }  # fmt: skip
     config: Any
     if architecture == "llama":

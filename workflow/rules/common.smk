@@ -1,6 +1,7 @@
 # Reads and checks the configuration and the dataset registry; small helpers of the rules.
 import glob
 import json
+import os
 import re
 import shlex
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ruie import devices, examples, registry
+from ruie import devices, endpoint, examples, registry
 from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
@@ -33,14 +34,34 @@ def in_one_line(where, call, *given):
 
 # GPU jobs side by side on one machine: one a card. `--resources gpu=` says otherwise, and a cluster
 # counts its cards itself.
-if workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
-    workflow.register_resource("gpu", max(1, len(devices.visible())))
+CARD_THREADS = 16
+if workflow.resource_settings.nodes is None:
+    _cards = max(1, len(devices.visible()))
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", _cards)
+    # the cores of a job that computes on a card: shared out, or a second card would wait for them
+    CARD_THREADS = max(1, min(16, (workflow.resource_settings.cores or 16) // _cards))
 
 SCHEMA = Path(workflow.basedir, "workflow/schemas/config.schema.json")
+# what follows shows what is at fault, and a key must not be shown
+_models = config.get("models")
+for _name, _entry in _models.items() if isinstance(_models, dict) else ():
+    _key = _entry.get("key") if isinstance(_entry, dict) else None
+    if _key is not None and not re.fullmatch("[A-Z][A-Z0-9_]*", str(_key)):
+        raise WorkflowError(
+            f"models.{_name}.key: must be the name of an environment variable, in capitals; the key "
+            "itself belongs into that variable and into no file"
+        )
 in_one_line("", registry.check, config, SCHEMA, "config")
 RUN = f"results/{config['run']}"
 SYSTEMS = config["systems"]
 MODELS = config["models"]
+
+
+def is_endpoint(name):
+    return "endpoint" in MODELS[name]
+
+
 # `snakemake download` comes before there is any data; Snakemake itself learns its targets only after
 # it has read the rules
 DOWNLOADING = "download" in sys.argv[1:]
@@ -212,6 +233,15 @@ for _place in (
             raise WorkflowError(
                 f"{_place}: {_name!r} is not defined; use one of {sorted(_known)}"
             )
+        if (
+            _known is MODELS
+            and _section != "evaluation"
+            and "endpoint" in MODELS[_name]
+        ):
+            raise WorkflowError(
+                f"{_place}: {_name!r} is an endpoint, which answers and no more; this needs a "
+                "model of your own (hub, path or embedded)"
+            )
 
 
 # Supervised models (Table 1), asked in their own format and without demonstrations; and the systems
@@ -257,6 +287,11 @@ for _name in SFT:
         raise WorkflowError(
             f"systems.{_name}.llm: {_model!r} is not defined; use one of {sorted(MODELS)}"
         )
+    if is_endpoint(_model):
+        raise WorkflowError(
+            f"systems.{_name}.llm: {_model!r} is an endpoint; a supervised model is asked in this "
+            "process alone: give a model of your own (hub, path or embedded)"
+        )
     sft_datasets(_name)
 
 
@@ -271,6 +306,11 @@ for _name in RETRIEVING:
     if _model is not None and _model not in MODELS:
         raise WorkflowError(
             f"systems.{_name}.model: {_model!r} is not defined; use one of {sorted(MODELS)}"
+        )
+    if _model is not None and "endpoint" in MODELS[_model]:
+        raise WorkflowError(
+            f"systems.{_name}.model: {_model!r} is an endpoint, which answers and no more; name an "
+            "encoder of your own"
         )
 
 
@@ -329,8 +369,16 @@ SIDES = {"heldout": True, "heldin": False}
 
 
 # Models
+# what a million tokens cost: of prompts, of answers, of prompts that the server had in its cache
+PRICED = ("prompt", "completion", "cached")
+
+
 def model(name):
     """The folder of a model: the user's own path, or what the rule `model` makes."""
+    if is_endpoint(name):
+        raise WorkflowError(
+            f"models.{name}: is an endpoint; a model of your own is needed here"
+        )
     path = MODELS[name].get("path")
     if path is None:
         return f"models/{name}"
@@ -350,10 +398,26 @@ for _name in {
     config["scoring"]["llm"],
     config["reward"]["model"],
     config["retriever"]["model"],
-    *config["evaluation"]["llms"],
+    *filter(lambda name: not is_endpoint(name), config["evaluation"]["llms"]),
     *(SYSTEMS[n]["llm"] for n in SFT),
 }:
     model(_name)
+for _name in filter(is_endpoint, config["evaluation"]["llms"]):
+    if config["inference"]["constrained"]:
+        raise WorkflowError(
+            f"inference.constrained: {_name!r} of evaluation.llms is an endpoint, whose answers "
+            "cannot be constrained from here; set it to false, or leave that model out"
+        )
+    _tokenizer = MODELS[_name].get("tokenizer")
+    if _tokenizer in MODELS:
+        in_one_line(f"models.{_name}.tokenizer: ", model, _tokenizer)
+    elif _tokenizer is not None and "/" not in _tokenizer:
+        raise WorkflowError(
+            f"models.{_name}.tokenizer: {_tokenizer!r} is neither one of the models nor a hub id; "
+            "mend it"
+        )
+    _place = endpoint.Endpoint(MODELS[_name]["endpoint"], MODELS[_name].get("key"))
+    in_one_line(f"models.{_name}: ", endpoint.check, _place)
 
 
 def one_of(names):

@@ -37,7 +37,7 @@ if LEARNERS:
             f"{RUN}/logs/learning.log",
         benchmark:
             f"{RUN}/logs/learning.tsv"
-        threads: 16
+        threads: CARD_THREADS
         resources:
             mem_mb=growing(16000),
             runtime=growing(240),

@@ -7,7 +7,8 @@ rule model:
     benchmark:
         "results/logs/model/{name}.tsv"
     wildcard_constraints:
-        name="|".join(n for n in MODELS if "path" not in MODELS[n]) or "-",
+        name="|".join(n for n in MODELS if not {"path", "endpoint"} & set(MODELS[n]))
+        or "-",
     priority: 10
     resources:
         mem_mb=growing(6000),

@@ -4,8 +4,15 @@ PAPER = f"{RUN}/paper"
 PAPER_NUMBERS = str(Path(workflow.basedir, "workflow/paper/tables.yaml"))
 PAPER_CODE = code("paper", "paper_data", "paper_render", "tables", "markdown")
 RENAMED = [f"{ours}={paper}" for ours, paper in config["paper"]["rename"].items()]
+# an endpoint's times say nothing about a model: the first of the others is timed, if there is one
+TIMED_LLM = next(
+    (llm for llm in config["evaluation"]["llms"] if not is_endpoint(llm)),
+    config["evaluation"]["llms"][0],
+)
 TIMED = [
-    n for n in config["speed"]["datasets"] if n in EVALUATED[True] + EVALUATED[False]
+    n
+    for n in config["speed"]["datasets"]
+    if n in EVALUATED[True] + EVALUATED[False] and not is_endpoint(TIMED_LLM)
 ]
 _retrieving = sorted(n for n in SYSTEMS if SYSTEMS[n]["retriever"] != "none")
 if config["speed"]["system"] not in _retrieving:
@@ -175,7 +182,7 @@ rule speed:
             for dataset in TIMED
         ],
         pool=f"{RUN}/pool.parquet",
-        model=lambda w: model(config["evaluation"]["llms"][0]),
+        model=lambda w: model(TIMED_LLM),
     output:
         f"{PAPER}/speed.parquet",
     log:
@@ -192,9 +199,9 @@ rule speed:
             sample=config["speed"]["queries"],
             k=config["speed"]["k"],
             quotes=config["prompt"]["quotes"],
-            llm=config["evaluation"]["llms"][0],
-            dtype=dtype(config["evaluation"]["llms"][0]),
-            chat=MODELS[config["evaluation"]["llms"][0]].get("chat", False),
+            llm=TIMED_LLM,
+            dtype=dtype(TIMED_LLM),
+            chat=MODELS[TIMED_LLM].get("chat", False),
             seed=config["seed"],
             **{
                 name: config["inference"][name]

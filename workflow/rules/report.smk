@@ -60,7 +60,8 @@ def models_of_run():
     systems = config["evaluation"]["systems"]
     c = config["evaluation"]
     asked = c["zero_shot"] or (RETRIEVING and c["k"])
-    names = dict.fromkeys(c["llms"] if asked else [])
+    # the weights behind an endpoint are not known; its address and name are in the configuration
+    names = dict.fromkeys(llm for llm in c["llms"] if asked and not is_endpoint(llm))
     if any(map(is_trained, systems)):
         names |= dict.fromkeys([config["scoring"]["llm"], config["retriever"]["model"]])
         if explaining_variant():
@@ -164,7 +165,7 @@ rule explain_scores:
         plan=temp(f"{RUN}/explain/plan.parquet"),
     log:
         f"{RUN}/logs/explain_scores.log",
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
         runtime=growing(240),
@@ -195,7 +196,7 @@ rule explain_rewards:
         f"{RUN}/explain/rewards.parquet",
     log:
         f"{RUN}/logs/explain_rewards.log",
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(16000),
         runtime=growing(120),

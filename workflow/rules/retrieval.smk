@@ -64,7 +64,7 @@ rule encode:
         f"{RUN}/logs/encode/{{system}}.log",
     benchmark:
         f"{RUN}/logs/encode/{{system}}.tsv"
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(16000),
         runtime=growing(240),

@@ -117,7 +117,7 @@ rule score:
     wildcard_constraints:
         shard=r"\d+",
     priority: 50
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
         runtime=growing(1440),

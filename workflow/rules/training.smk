@@ -75,7 +75,7 @@ rule train_reward:
     benchmark:
         f"{RUN}/logs/train_reward/{{variant}}.tsv"
     priority: 50
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
         runtime=growing(1440),
@@ -109,7 +109,7 @@ rule score_reward:
     benchmark:
         f"{RUN}/logs/score_reward/{{variant}}.tsv"
     priority: 50
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(16000),
         runtime=growing(720),
@@ -148,7 +148,7 @@ rule train_retriever:
     benchmark:
         f"{RUN}/logs/train_retriever/{{system}}.tsv"
     priority: 50
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
         runtime=growing(1440),
