@@ -7,12 +7,14 @@ without repetitions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ruie import bm25, cli, encode, encoders, examples, parquet, schemas, search, vectors
 from ruie.examples import Example
@@ -20,6 +22,8 @@ from ruie.ranking import RANGES, Pool, part
 from ruie.vectors import Floats
 
 Rows = list[dict[str, Any]]
+#: Queries whose hits are in memory at once; a dense search takes all, for it reads all vectors.
+AT_ONCE = 2_000
 
 
 def at_random(queries: list[Example], pool: Pool, within: str, depth: int, seed: int) -> Rows:
@@ -47,11 +51,6 @@ def sparse(
     """BM25 in the part of the pool that the range leaves to each query."""
     found: dict[str, list[tuple[int, float]]] = {}
     for name, left in _by_part(queries, within).items():
-        if not (index / name).is_dir():
-            raise cli.UserError(
-                f"{index / name}: no such index: the pool holds nothing in this range; "
-                "widen the range or add a training set"
-            )
         k = depth
         while left:
             k = 2 * k + 8  # more than the depth, since the query and repetitions fall away
@@ -61,6 +60,16 @@ def sparse(
                 found[q.id] = pool.distinct(q, ((row[d], s) for d, s in hits[q.id]), depth)
             left = [q for q in left if len(found[q.id]) < depth and len(hits[q.id]) == k]
     return [row for q in queries for row in pool.candidates(q, found[q.id])]
+
+
+def check_indexes(queries: Iterable[Example], within: str, index: Path) -> None:
+    """``UserError`` where a query's part of the pool has no index."""
+    for name in sorted({part(q, within) for q in queries}):
+        if not (index / name).is_dir():
+            raise cli.UserError(
+                f"{index / name}: no such index: the pool holds nothing in this range; "
+                "widen the range or add a training set"
+            )
 
 
 def _by_part(queries: list[Example], within: str) -> dict[str, list[Example]]:
@@ -140,13 +149,18 @@ def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
     queries, pool = examples.read(args.queries), Pool.read(args.pool)
-    common = (queries, pool, args.range, args.depth)
+    at_once = AT_ONCE
+    find: Callable[[list[Example]], Rows]
+    where: dict[str, Any] = {"pool": pool, "within": args.range, "depth": args.depth}
     if args.retriever == "random":
-        found = at_random(*common, seed=args.seed)
+        find = functools.partial(at_random, **where, seed=args.seed)
     elif args.retriever == "bm25":
         if not args.index:
             p.error("--retriever bm25 needs --index")
-        found = sparse(*common, index=args.index, k1=args.k1, b=args.b, threads=args.threads)
+        check_indexes(queries, args.range, args.index)
+        find = functools.partial(
+            sparse, **where, index=args.index, k1=args.k1, b=args.b, threads=args.threads
+        )
     else:
         if not args.model or not args.vectors:
             p.error("--retriever dense needs --model and --vectors")
@@ -154,9 +168,19 @@ def main(argv: list[str] | None = None) -> None:
         form = encoders.text_form(args, "query", keywords=False)  # the plain query x of 3.4
         asked, cut = encoder.encode([form(q) for q in queries], args.batch_tokens)
         cli.log.info("%d queries, %d cut to %d tokens", len(queries), cut, args.max_length)
-        found = dense(*common, asked, args.vectors, args.own_dataset_first, args.block_mb)
-    cli.log.info("%d queries, %d demonstrations", len(queries), len(found))
-    parquet.write(found, schemas.CANDIDATES, args.out)
+        at_once = max(1, len(queries))
+        find = functools.partial(
+            dense, **where, query_vectors=asked, pool_vectors=args.vectors,
+            own_dataset_first=args.own_dataset_first, block_mb=args.block_mb,
+        )  # fmt: skip
+    parts = [queries[i : i + at_once] for i in range(0, len(queries), at_once)]
+    found = 0
+    with parquet.writing(schemas.CANDIDATES, args.out) as add:
+        for some in cli.progress(parts, len(queries), "queries", weigh=len):
+            rows = find(some)
+            found += len(rows)
+            add(pa.Table.from_pylist(rows, schemas.CANDIDATES))
+    cli.log.info("%d queries, %d demonstrations", len(queries), found)
 
 
 if __name__ == "__main__":

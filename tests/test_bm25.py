@@ -47,11 +47,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def retrieve(folder, *more, queries="queries.parquet"):
+def retrieve(folder, *more, queries="queries.parquet", command=("-m", "ruie.retrieve")):
     within = more[more.index("--range") + 1] if "--range" in more else "mixed"
     out = folder / "out.parquet"
     out.unlink(missing_ok=True)
-    done = tiny.python("-m", "ruie.retrieve", "--retriever", "bm25", "--queries", folder / queries,
+    done = tiny.python(*command, "--retriever", "bm25", "--queries", folder / queries,
                        "--pool", folder / "pool.parquet", "--index",
                        folder / "index" / within, *more, "--out", out)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -126,6 +126,15 @@ def test_a_query_of_3000_distinct_words_does_not_crash(folder):
     rows = retrieve(folder, "--depth", "4", queries="long.parquet")
     assert len(rows) == 4
     assert rows[0]["demonstration_id"] == "n3"  # the one with a harbour
+
+
+@pytest.mark.parametrize("within", ["mixed", "dataset"])
+def test_queries_searched_one_at_a_time_find_the_same(folder, within):
+    one = "from ruie import retrieve; retrieve.AT_ONCE = 1; retrieve.main()"
+    options = ("--depth", "3", "--range", within)
+    rows = retrieve(folder, *options, command=("-c", one))
+    assert rows == retrieve(folder, *options)
+    assert len({r["query_id"] for r in rows}) == len(QUERIES)
 
 
 def test_a_range_that_the_pool_does_not_hold_is_a_user_error(folder):

@@ -258,6 +258,21 @@ def test_the_command(queries, pool, members, tmp_path):
         assert found == retrieve.at_random(queries, pool, within, 3, 5)
 
 
+def test_any_number_of_queries_at_once_gives_the_same_bytes(
+    queries, members, tmp_path, monkeypatch
+):
+    for name, some in (("q", queries), ("p", members)):
+        parquet.write(examples.to_table(some), schemas.EXAMPLES, tmp_path / name)
+    written = set()
+    for at_once in (1, 2, 1000):
+        monkeypatch.setattr(retrieve, "AT_ONCE", at_once)
+        retrieve.main(["--retriever", "random", "--queries", str(tmp_path / "q"), "--pool",
+                       str(tmp_path / "p"), "--out", str(tmp_path / "o")])  # fmt: skip
+        written.add((tmp_path / "o").read_bytes())
+    assert len(queries) > 2
+    assert len(written) == 1
+
+
 @pytest.mark.parametrize(
     ("retriever", "flags"), [("bm25", "--index"), ("dense", "--model and --vectors")]
 )
