@@ -61,6 +61,7 @@ bench-train: env
 	python benchmarks/train.py --run results/bench --model models/minilm
 
 bench-search: env
+	$(PIP) --no-deps -r envs/bench.txt
 	snakemake models/minilm --cores $(CORES) --configfile workflow/demo.yaml
 	python benchmarks/search.py --model models/minilm --data $(DATA)
 
