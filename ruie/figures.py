@@ -44,15 +44,21 @@ def by_shots(found: pd.DataFrame, table: Table, system: str, llm: str, scoring: 
     return out
 
 
+def prefixes(speed: pd.DataFrame) -> dict[str, str]:
+    """What the names of Figure 4's rows begin with, by back end: nothing where there is but one."""
+    found = list(dict.fromkeys(speed["backend"])) or [""]
+    return {name: f"{name}, " if len(found) > 1 else "" for name in found}
+
+
 def by_speed(speed: pd.DataFrame, table: Table) -> Cells:
-    """Figure 4 from SPEED rows of one language model: instances a second, a row for each k and one
-    for the ratio that the paper's text names. Other datasets than the paper's have columns too."""
-    models = speed[["llm", "backend"]].drop_duplicates()
-    if len(models) > 1:
-        raise UserError("the SPEED tables are of several models or back ends; give those of one")
+    """Figure 4 from SPEED rows of one language model: instances a second, for each back end a row
+    for each k and one for the ratio that the paper's text names. Other datasets than the paper's
+    have columns too."""
+    if speed["llm"].nunique() > 1:
+        raise UserError("the SPEED tables are of several models; give those of one")
     if speed.isna().any(axis=None):
         raise UserError("a SPEED table has an empty cell; time again")
-    if speed.duplicated(["dataset", "k"]).any():
+    if speed.duplicated(["backend", "dataset", "k"]).any():
         raise UserError("the SPEED tables time a dataset twice with the same k; give one of them")
     known = {name for column in table["columns"] for name in column["datasets"]}
     others = [
@@ -61,15 +67,23 @@ def by_speed(speed: pd.DataFrame, table: Table) -> Cells:
         if name not in known
     ]
     columns = [*table["columns"], *others]
+    out: Cells = []
+    for backend, prefix in prefixes(speed).items():
+        out += _of_backend(select(speed, backend=backend), table["rows"], columns, prefix)
+    return out
+
+
+def _of_backend(
+    speed: pd.DataFrame, ratios: list[dict[str, Any]], columns: list[dict[str, Any]], prefix: str
+) -> Cells:
     rates = {k: [_rate(select(speed, k=k), c["datasets"]) for c in columns]
              for k in sorted(set(speed["k"]))}  # fmt: skip
     out = [
-        cell("figure4", f"k = {int(k)}", column_id(column), None, got)
+        cell("figure4", f"{prefix}k = {int(k)}", column_id(column), None, got)
         for k, row in rates.items()
         for column, got in zip(columns, row, strict=True)
     ]
-    few, many = RATIO
-    for row in table["rows"]:
+    for row in ratios:
         for i, column in enumerate(columns):
             got = {"found": 0, "wanted": len(column["datasets"])}
             pair = [rates[k][i] for k in RATIO if k in rates]
@@ -77,7 +91,7 @@ def by_speed(speed: pd.DataFrame, table: Table) -> Cells:
             if len(pair) == 2 and pair[0]["found"] == pair[1]["found"] and pair[1].get("ours"):
                 got = {**pair[0], "ours": pair[0]["ours"] / pair[1]["ours"]}
             printed = row["values"][i] if i < len(row["values"]) else None
-            out.append(cell("figure4", row["name"], column_id(column), printed, got))
+            out.append(cell("figure4", prefix + row["name"], column_id(column), printed, got))
     return out
 
 
@@ -88,12 +102,12 @@ def _rate(speed: pd.DataFrame, datasets: Sequence[str]) -> dict[str, Any]:
     return out | {"ours": float(rows["instances"].sum()) / seconds} if seconds > 0 else out
 
 
-def series(cells: Cells) -> Lines:
-    """The points of each column that has any."""
+def series(cells: Cells, prefix: str = "") -> Lines:
+    """The points of each column that has any, of the rows ``<prefix>k = <number>``."""
     out: Lines = {}
     for c in cells:
         name, _, k = c["row"].rpartition(" = ")
-        if name == "k" and c["ours"] is not None:
+        if name == f"{prefix}k" and c["ours"] is not None:
             point = (int(k), c["ours"], c["found"] == c["wanted"])
             out.setdefault(c["column"], []).append(point)
     return out
@@ -166,8 +180,11 @@ def main(argv: list[str] | None = None) -> None:
         drawn, label = panels(cells, table), "mean F1 (%)"
     else:
         rows = [row for path in args.speed for row in parquet.read(path, schemas.SPEED).to_pylist()]
-        cells = by_speed(pd.DataFrame(rows, columns=schemas.SPEED.names), table)
-        drawn, label = [("", series(cells))], "instances a second"
+        speed = pd.DataFrame(rows, columns=schemas.SPEED.names)
+        cells = by_speed(speed, table)
+        by_backend = prefixes(speed).items()
+        drawn = [(backend, series(cells, prefix)) for backend, prefix in by_backend]
+        label = "instances a second"
     paper_data.write(cells, args.out)
     paper_render.write(number, table, cells, args)
     if args.plots:

@@ -172,7 +172,7 @@ def test_a_tokenizer_may_be_that_of_another_model(project: Project) -> None:
 def test_times_of_an_endpoint_are_no_figure(project: Project) -> None:
     printed = project.snakemake("-n", "paper", evaluation={"systems": ["bm25"]})
     assert not re.search(r"^(speed|figure4) ", printed, re.M)
-    printed = project.snakemake("-n", "results/demo/paper/speed.parquet", fails=True)
+    printed = project.snakemake("-n", "results/demo/paper/speed/vllm.parquet", fails=True)
     assert "models.far: is an endpoint; a model of your own is needed here" in printed
 
 

@@ -42,7 +42,7 @@ def commands(printed: str) -> dict[str, list[Any]]:
 
 @pytest.fixture(scope="module")
 def official() -> dict[str, list[Any]]:
-    targets = ["all", "results/official/paper/speed.parquet"]
+    targets = ["all", "results/official/paper/speed/vllm.parquet"]
     return commands(snakemake(*targets, "--configfile", "workflow/demo.yaml", PRESET))
 
 

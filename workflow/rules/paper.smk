@@ -184,9 +184,11 @@ rule speed:
         pool=f"{RUN}/pool.parquet",
         model=lambda w: model(TIMED_LLM),
     output:
-        f"{PAPER}/speed.parquet",
+        f"{PAPER}/speed/{{backend}}.parquet",
     log:
-        f"{RUN}/logs/speed.log",
+        f"{RUN}/logs/speed/{{backend}}.log",
+    wildcard_constraints:
+        backend="vllm|transformers",
     # all that there are, so that nothing else runs beside it
     threads: workflow.cores or 16
     resources:
@@ -194,8 +196,9 @@ rule speed:
         runtime=growing(240),
         gpu=1,
     params:
-        flags=flags(
+        flags=lambda w: flags(
             version="speed-1",
+            backend=w.backend,
             sample=config["speed"]["queries"],
             k=config["speed"]["k"],
             quotes=config["prompt"]["quotes"],
@@ -205,7 +208,7 @@ rule speed:
             seed=config["seed"],
             **{
                 name: config["inference"][name]
-                for name in ("backend", "max_input", "max_new", "stop", "constrained")
+                for name in ("max_input", "max_new", "stop", "constrained")
             },
         ),
     shell:
@@ -215,7 +218,9 @@ rule speed:
 
 rule figure4:
     input:
-        speed=[rules.speed.output] if TIMED else [],
+        speed=expand(
+            rules.speed.output, backend=config["speed"]["backends"] if TIMED else []
+        ),
         data=PAPER_NUMBERS,
         code=PAPER_CODE + code("figures", "charts"),
     output:
