@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from test_workflow import OVERRIDES, ROOT, RUN, Project, merged
+from tiny_project import OVERRIDES, ROOT, RUN, Project, merged
 
 pytestmark = [
     pytest.mark.cluster,

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import yaml
 from slurm_node import Node, missing
-from test_workflow import OVERRIDES, ROOT, RUN, Project, merged
+from tiny_project import OVERRIDES, ROOT, RUN, Project, merged
 
 pytestmark = [
     pytest.mark.cluster,

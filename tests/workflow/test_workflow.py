@@ -1,7 +1,4 @@
-"""The workflow on a reduced demo: real BM25, tiny language model and encoders made on the fly.
-
-One run from nothing, then dry runs that read which jobs a change would plan.
-"""
+"""The workflow on a reduced demo, from nothing, and what it says of faults before any work."""
 
 from __future__ import annotations
 
@@ -9,96 +6,15 @@ import importlib
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from tiny import causal, encoder
-
-ROOT = Path(__file__).parents[2]
-RUN = "results/tiny"
-TABLES = [f"{RUN}/tables/heldout.parquet", f"{RUN}/tables/heldin.parquet"]
-#: film is held out, careers held in; news is trained on and never asked about.
-DATASETS = ["news", "careers", "film"]
-OVERRIDES = {
-    "run": "tiny",
-    "datasets": {"root": "data", "include": DATASETS},
-    "models": {
-        "tiny-lm": {"path": "tiny lm", "dtype": "float32"},
-        "tiny-encoder": {"path": "tiny encoder"},
-    },
-    "candidates": {"queries_per_dataset": 4, "k": 6},
-    "scoring": {"llm": "tiny-lm", "shards": 2},
-    "reward": {"model": "tiny-encoder", "steps": 2, "batch_size": 2, "last": 3, "negatives": 2},
-    "retriever": {"model": "tiny-encoder", "steps": 2, "batch_size": 2, "last": 3, "negatives": 2},
-    "inference": {"backend": "transformers", "max_new": 8},
-    "evaluation": {
-        "held_in": ["careers"],
-        "queries_per_dataset": 3,
-        "systems": ["bm25", "ruie"],
-        "llms": ["tiny-lm"],
-        "k": [2],
-    },
-}
+from tiny_project import ROOT, RUN, TABLES, Project
 
 pytestmark = pytest.mark.workflow
-
-
-def merged(base: dict, changes: dict) -> dict:
-    out = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(out.get(key), dict)
-        out[key] = merged(out[key], value) if nested else value
-    return out
-
-
-class Project:
-    """A copy of the workflow in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("Snakefile", "config.yaml"):
-            shutil.copy(ROOT / name, folder / name)
-        for name in ("workflow", "ruie", "profiles"):
-            ignored = shutil.ignore_patterns("__pycache__", "demo") if name == "ruie" else None
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        for name in DATASETS:
-            source = next((ROOT / "workflow/datasets/demo").glob(f"*/{name}"))
-            shutil.copytree(source, folder / "data" / source.parent.name / name)
-        causal(folder / "tiny lm", "llama")  # a space, which must not break a command
-        encoder(folder / "tiny encoder")
-
-    def snakemake(self, *arguments: str, changes: dict | None = None, fails: bool = False) -> str:
-        """Run Snakemake under the overrides and ``changes``; what it printed."""
-        config = merged(yaml.safe_load((ROOT / "workflow/demo.yaml").read_text()), OVERRIDES)
-        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(merged(config, changes or {})))
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments,
-             "--configfile", "tiny.yaml"],
-            cwd=self.folder, text=True, capture_output=True, timeout=600,
-        )  # fmt: skip
-        printed = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, printed[-6000:]
-        return printed
-
-    def planned(self, *arguments: str, changes: dict | None = None) -> dict[str, int]:
-        """Rule -> number of jobs that a dry run of the tables plans."""
-        printed = self.snakemake(*TABLES, "-n", *arguments, changes=changes)
-        if "Nothing to be done" in printed:
-            return {}
-        stats = printed.split("Job stats:")[1].split("\ntotal")[0]
-        return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    made = Project(tmp_path_factory.mktemp("project"))
-    made.printed = made.snakemake()
-    return made
 
 
 def test_run_ends_with_tables_and_report(project: Project) -> None:
@@ -147,63 +63,6 @@ def test_held_out_samples_are_in_the_pool_but_training_never_sees_them(project: 
     assert datasets("pool", "id") == {"news", "careers", "film"}
     assert datasets("training_pool", "id") == {"news", "careers"}
     assert datasets("candidates", "demonstration_id") <= {"news", "careers"}
-
-
-def test_second_run_does_nothing(project: Project) -> None:
-    assert "Nothing to be done" in project.snakemake()
-
-
-def test_changed_test_set_reruns_its_own_evaluation_alone(project: Project) -> None:
-    path = project.folder / "data/NER/film/test.json"
-    before = path.read_text()
-    try:
-        path.write_text(json.dumps(json.loads(before)[1:]))
-        assert project.planned() == {
-            "normalize": 1, "test_queries": 1, "retrieve": 2, "infer_zero_shot": 1, "infer": 2,
-            "evaluate": 3, "table": 1,
-        }  # fmt: skip
-    finally:
-        path.write_text(before)
-    # the same bytes again, though newer: nothing to do
-    assert project.planned() == {}
-
-
-def test_changed_labels_rerun_what_shows_them(project: Project) -> None:
-    path = project.folder / "data/NER/film/labels.json"
-    before = path.read_text()
-    try:
-        path.write_text(json.dumps([*json.loads(before), "studio"]))
-        # both splits of film, so the pool; nothing that was trained on
-        planned = project.planned()
-        assert planned["normalize"] == 2
-        assert planned["pool"] == 1
-        assert not {"candidates", "score", "train_reward", "train_retriever"} & set(planned)
-    finally:
-        path.write_text(before)
-
-
-def test_added_baseline_trains_and_scores_nothing(project: Project) -> None:
-    planned = project.planned(changes={"evaluation": {"systems": ["bm25", "ruie", "bm25_task"]}})
-    # one index for the new range; 2 datasets, one system more
-    assert planned == {"bm25_index": 1, "retrieve": 2, "infer": 2, "evaluate": 2, "table": 2}
-
-
-def test_changed_k_reruns_inference_alone(project: Project) -> None:
-    # 2 systems x 2 datasets; zero-shot stays
-    expected = {"infer": 4, "evaluate": 4, "table": 2}
-    assert project.planned(changes={"evaluation": {"k": [1]}}) == expected
-
-
-def test_changed_speed_settings_rerun_nothing(project: Project) -> None:
-    assert project.planned(changes={"scoring": {"batch_tokens": 64}}) == {}
-    assert project.planned("--cores", "1") == {}
-
-
-def test_changed_alpha_retrains_the_retriever_alone(project: Project) -> None:
-    planned = project.planned(changes={"retriever": {"alpha": 0.5}})
-    assert planned == {
-        "train_retriever": 1, "encode": 1, "retrieve": 2, "infer": 2, "evaluate": 2, "table": 2,
-    }  # fmt: skip
 
 
 def test_one_dataset_can_be_evaluated_by_name(project: Project) -> None:

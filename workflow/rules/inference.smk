@@ -2,6 +2,7 @@
 
 
 # Read when a command is made, and no params: none of it changes an answer. Prices go by LLM.
+ENGINE = flags(engine=config["inference"]["engine"])
 ASKING = flags(
     **{
         name: config["inference"][name] for name in ("concurrency", "deadline", "tries")
@@ -28,7 +29,7 @@ def generation(w):
             "extra": as_json(entry.get("extra")),
         }
         if is_endpoint(w.llm)
-        else {"backend": c["backend"], "engine": c["engine"], "dtype": dtype(w.llm)}
+        else {"backend": c["backend"], "dtype": dtype(w.llm)}
     )
     return flags(
         version="infer-1",
@@ -56,7 +57,6 @@ def sft_generation(w):
         system=w.system,
         llm=w.llm,
         backend=sft_backend(w.system),
-        engine=c["engine"],
         dtype=dtype(w.llm),
         max_input=system.get("max_input", c["max_input"]),
         max_new=system.get("max_new", c["max_new"]),
@@ -126,7 +126,7 @@ rule infer:
         flags=generation,
     shell:
         "python -m ruie.infer --demonstrations {input.demonstrations} --queries {input.queries}"
-        " --pool {input.pool} --model {params.model:q} {params.flags} {ASKING} --out {output}"
+        " --pool {input.pool} --model {params.model:q} {params.flags} {ENGINE} {ASKING} --out {output}"
         " > {log} 2>&1"
 
 
@@ -152,7 +152,7 @@ rule infer_zero_shot:
         model=lambda w: MODELS[w.llm]["name"] if is_endpoint(w.llm) else model(w.llm),
         flags=generation,
     shell:
-        "python -m ruie.infer --queries {input.queries} --model {params.model:q} {params.flags} {ASKING}"
+        "python -m ruie.infer --queries {input.queries} --model {params.model:q} {params.flags} {ENGINE} {ASKING}"
         " --out {output} > {log} 2>&1"
 
 
@@ -181,4 +181,4 @@ rule infer_sft:
         flags=sft_generation,
     shell:
         "python -m ruie.sft.infer --queries {input.queries} --model {input.model:q} {params.flags}"
-        " --texts {output.texts} --out {output.table} > {log} 2>&1"
+        " {ENGINE} --texts {output.texts} --out {output.table} > {log} 2>&1"
