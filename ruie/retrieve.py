@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ruie import bm25, cli, encode, encoders, examples, parquet, schemas, search, vectors
+from ruie import bm25, choose, cli, encode, encoders, examples, parquet, schemas, search, vectors
 from ruie.examples import Example
 from ruie.ranking import RANGES, Pool, part
 from ruie.vectors import Floats
@@ -125,28 +125,31 @@ def parser() -> cli.Parser:
     b.add_argument("--k1", type=float, default=0.9, help="Lucene's k1 (%(default)s)")
     b.add_argument("--b", type=float, default=0.4, help="Lucene's b (%(default)s)")
     b.add_argument("--threads", type=cli.positive, default=1)
+    encoders.add_text_arguments(p.add_argument_group("bm25 and dense"), "query")
     d = p.add_argument_group("dense")
     encode.add_encoder_arguments(d, required=False)
-    encoders.add_text_arguments(d, "query")
     d.add_argument("--vectors", type=Path, help="the pool's vectors, from ruie.encode")
     d.add_argument("--own-dataset-first", action="store_true",
                    help="the query's own dataset before others among the --depth best")  # fmt: skip
     d.add_argument("--block-mb", type=cli.positive, default=search.BLOCK_MB,
                    help="MiB of vectors in memory at once (%(default)s)")  # fmt: skip
+    choose.add_arguments(p.add_argument_group("other than the first --depth"))
     return p
 
 
 def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
+    choose.check(p, args)
     queries, pool = examples.read(args.queries), Pool.read(args.pool)
-    common = (queries, pool, args.range, args.depth)
+    common = (queries, pool, args.range, args.first or args.depth)
     if args.retriever == "random":
         found = at_random(*common, seed=args.seed)
     elif args.retriever == "bm25":
         if not args.index:
             p.error("--retriever bm25 needs --index")
-        found = sparse(*common, index=args.index, k1=args.k1, b=args.b, threads=args.threads)
+        found = sparse(*common, index=args.index, k1=args.k1, b=args.b, threads=args.threads,
+                       fields=args.query_fields)  # fmt: skip
     else:
         if not args.model or not args.vectors:
             p.error("--retriever dense needs --model and --vectors")
@@ -155,6 +158,8 @@ def main(argv: list[str] | None = None) -> None:
         asked, cut = encoder.encode([form(q) for q in queries], args.batch_tokens)
         cli.log.info("%d queries, %d cut to %d tokens", len(queries), cut, args.max_length)
         found = dense(*common, asked, args.vectors, args.own_dataset_first, args.block_mb)
+    if args.choose:
+        found = choose.run(found, queries, pool, args)
     cli.log.info("%d queries, %d demonstrations", len(queries), len(found))
     parquet.write(found, schemas.CANDIDATES, args.out)
 
