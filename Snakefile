@@ -18,6 +18,7 @@ include: "workflow/rules/validation.smk"
 include: "workflow/rules/scoring.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/retrieval.smk"
+include: "workflow/rules/beyond.smk"
 include: "workflow/rules/learning.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/results.smk"
@@ -42,7 +43,7 @@ rule scores:
 rule retrievers:
     input:
         [
-            f"{RUN}/retriever/{system}/model"
+            f"{RUN}/retriever/{made_as(system)}/model"
             for system in config["evaluation"]["systems"]
             if is_trained(system)
         ],

@@ -177,9 +177,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         child(args, work, "prepare")
         ways = [f"{part}:{side}" for part in args.parts for side in WAYS[part]]
         if "search:faiss" in ways and not importlib.util.find_spec("faiss"):
-            cli.log.warning(
-                "no package faiss: see envs/bench.txt; that side is left out"
-            )
+            cli.log.warning("no package faiss: see envs/bench.txt; that side is left out")
             ways.remove("search:faiss")
         for _, way in itertools.product(range(args.rounds), ways):
             found.setdefault(way, []).append(child(args, work, way))

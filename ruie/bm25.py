@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -80,7 +80,9 @@ def _is_java_21(home: str) -> bool:
     return bool(found and int(found[1]) >= 21)
 
 
-def index(members: Iterable[Example], within: str, out: Path) -> None:
+def index(
+    members: Iterable[Example], within: str, out: Path, fields: Sequence[str] = prompt.FIELDS
+) -> None:
     """Write one index folder for each part of the pool below ``out``."""
     autoclass = start_java()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,7 @@ def index(members: Iterable[Example], within: str, out: Path) -> None:
                     lines[name] = files.enter_context(
                         open(docs / "docs.jsonl", "w", encoding="utf-8")
                     )
-                document = {"id": e.id, "contents": prompt.render(e)}
+                document = {"id": e.id, "contents": prompt.render(e, fields)}
                 lines[name].write(json.dumps(document) + "\n")
                 sizes[name] += 1
         for name, size in sizes.items():
@@ -114,8 +116,9 @@ def index(members: Iterable[Example], within: str, out: Path) -> None:
 
 
 def search(
-    folder: Path, queries: list[Example], k: int, k1: float = 0.9, b: float = 0.4, threads: int = 1
-) -> dict[str, list[tuple[str, float]]]:
+    folder: Path, queries: list[Example], k: int, k1: float = 0.9, b: float = 0.4, threads: int = 1,
+    fields: Sequence[str] = prompt.FIELDS[:3],
+) -> dict[str, list[tuple[str, float]]]:  # fmt: skip
     """The best ``k`` documents of one index for each query id, as (id, score), by falling score
     and then by id. The query is the sample without its answer (Appendix D)."""
     autoclass = start_java()
@@ -126,7 +129,7 @@ def search(
     searcher.set_bm25(k1, b)
     texts, ids = (autoclass("java.util.ArrayList")() for _ in range(2))
     for q in queries:
-        texts.add(prompt.render(q, prompt.FIELDS[:3]))
+        texts.add(prompt.render(q, fields))
         ids.add(q.id)
     found = searcher.batch_search(texts, ids, k, threads)
     hits = {entry.getKey(): entry.getValue() for entry in found.entrySet().toArray()}
@@ -141,6 +144,8 @@ def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--pool", required=True, type=Path, help="EXAMPLES table")
     p.add_argument("--range", choices=RANGES, default="mixed", help="how the pool is parted")
+    p.add_argument("--fields", nargs="+", choices=prompt.RETRIEVAL_FIELDS,
+                   default=list(prompt.FIELDS), help="of a document (%(default)s)")  # fmt: skip
     p.add_argument("--out", required=True, type=Path, help="folder of the indexes")
     return p
 
@@ -148,7 +153,7 @@ def parser() -> cli.Parser:
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     members = (e for some in examples.batches(args.pool, AT_ONCE) for e in some)
-    index(members, args.range, args.out)
+    index(members, args.range, args.out, args.fields)
 
 
 if __name__ == "__main__":

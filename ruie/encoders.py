@@ -36,7 +36,7 @@ def add_text_arguments(p: Any, *sides: str) -> None:
     default = {"query": prompt.FIELDS[:3]}
     for side in sides:
         p.add_argument(
-            f"--{side}-fields", nargs="+", choices=prompt.FIELDS,
+            f"--{side}-fields", nargs="+", choices=prompt.RETRIEVAL_FIELDS,
             default=list(default.get(side, prompt.FIELDS)),
             help=f"fields of a {side}'s text, in order (%(default)s)",
         )  # fmt: skip

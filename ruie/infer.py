@@ -71,16 +71,22 @@ def rows(
     ]
 
 
-def ranked(paths: Sequence[Path]) -> dict[str, list[str]]:
-    """Demonstrations of each query, the best first, of CANDIDATES tables."""
-    found: dict[str, list[str]] = {}
+def ranked(paths: Sequence[Path], by_score: int | None = None) -> dict[str, list[str]]:
+    """Demonstrations of each query, the best first, of CANDIDATES tables; ``by_score`` of them,
+    where it is given, by falling score instead of by rank (a choice has an order of its own)."""
+    found: dict[str, list[tuple[float, str]]] = {}
     for path in paths:
         table = parquet.read(path, schemas.CANDIDATES).sort_by(
             [("query_id", "ascending"), ("rank", "ascending")]
         )
         for row in table.to_pylist():
-            found.setdefault(row["query_id"], []).append(row["demonstration_id"])
-    return found
+            pair = (row["score"], row["demonstration_id"])
+            found.setdefault(row["query_id"], []).append(pair)
+    if by_score is not None:
+        if any(score is None for some in found.values() for score, _ in some):
+            raise cli.UserError(f"{paths[0]}: a demonstration has no score; run retrieve again")
+        found = {q: sorted(some[:by_score], key=lambda p: -p[0]) for q, some in found.items()}
+    return {query: [name for _, name in some] for query, some in found.items()}
 
 
 def parser() -> cli.Parser:
@@ -90,6 +96,8 @@ def parser() -> cli.Parser:
     p.add_argument("--demonstrations", type=Path, help="CANDIDATES table; not needed for k = 0")
     p.add_argument("--k", type=int, required=True, help="demonstrations in a prompt")
     p.add_argument("--quotes", action="store_true", help='prompts say Input: "..."')
+    p.add_argument("--by-score", action="store_true",
+                   help="the k demonstrations stand by score, not by rank")  # fmt: skip
     p.add_argument("--system", default="", help="name of the retrieval system, for the table")
     p.add_argument("--llm", default="", help="name of the language model, for the table")
     p.add_argument("--engine", choices=["own", "shared"], default="own")
@@ -116,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
         if not args.demonstrations or not args.pool:
             p.error("--k above 0 needs --demonstrations and --pool")
         pool = examples.by_id(examples.read(args.pool))
-        found = ranked([args.demonstrations])
+        found = ranked([args.demonstrations], args.k if args.by_score else None)
     asked, used = requests(queries, pool, found, args.k, args.quotes)
     short = sum(len(ids) < args.k for ids in used)
     if short:

@@ -15,6 +15,8 @@ from ruie.keywords import keyword_spans, tag
 NONE = "None"
 #: Fields of a sample in the order of Table 12.
 FIELDS = ("task", "schema", "input", "output")
+#: Fields that a retriever's text can have.
+RETRIEVAL_FIELDS = ("labels", *FIELDS)
 
 TASK_NAMES = {
     "NER": "Named Entity Recognition",
@@ -95,6 +97,13 @@ def schema(example: Example) -> str:
     return f'Given event trigger: "{given}"; Candidate arguments: {labels}'
 
 
+def labels(example: Example) -> str:
+    """Task and labels of the schema in one line, in the prompt's order; for EEA the given event's
+    type and its roles. No part of a prompt: retrieval alone reads it (docs/beyond.md)."""
+    of = f" of {example.event.type}" if example.event else ""
+    return one_line(f"{TASK_NAMES[example.task]}{of}: {', '.join(example.schema)}")
+
+
 def render(
     example: Example, fields: Sequence[str] = FIELDS, keywords: bool = False, quotes: bool = False
 ) -> str:
@@ -108,6 +117,7 @@ def render(
     if keywords:
         text = tag(text, keyword_spans(example))
     parts = {
+        "labels": lambda: labels(example),
         "task": lambda: f"Task: {TASK_NAMES[example.task]}",
         "schema": lambda: f"Schema: {schema(example)}",
         "input": lambda: f'Input: "{text}"' if quotes else f"Input: {text}",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ruie import bm25, cli, encode, encoders, examples, parquet, schemas, search, vectors
+from ruie import bm25, choose, cli, encode, encoders, examples, parquet, schemas, search, vectors
 from ruie.examples import Example
 from ruie.ranking import RANGES, Pool, part
 from ruie.vectors import Floats
@@ -134,24 +134,26 @@ def parser() -> cli.Parser:
     b.add_argument("--k1", type=float, default=0.9, help="Lucene's k1 (%(default)s)")
     b.add_argument("--b", type=float, default=0.4, help="Lucene's b (%(default)s)")
     b.add_argument("--threads", type=cli.positive, default=1)
+    encoders.add_text_arguments(p.add_argument_group("bm25 and dense"), "query")
     d = p.add_argument_group("dense")
     encode.add_encoder_arguments(d, required=False)
-    encoders.add_text_arguments(d, "query")
     d.add_argument("--vectors", type=Path, help="the pool's vectors, from ruie.encode")
     d.add_argument("--own-dataset-first", action="store_true",
                    help="the query's own dataset before others among the --depth best")  # fmt: skip
     d.add_argument("--block-mb", type=cli.positive, default=search.BLOCK_MB,
                    help="MiB of vectors in memory at once (%(default)s)")  # fmt: skip
+    choose.add_arguments(p.add_argument_group("other than the first --depth"))
     return p
 
 
 def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
+    choose.check(p, args)
     queries, pool = examples.read(args.queries), Pool.read(args.pool)
     at_once = AT_ONCE
     find: Callable[[list[Example]], Rows]
-    where: dict[str, Any] = {"pool": pool, "within": args.range, "depth": args.depth}
+    where: dict[str, Any] = {"pool": pool, "within": args.range, "depth": args.first or args.depth}
     if args.retriever == "random":
         find = functools.partial(at_random, **where, seed=args.seed)
     elif args.retriever == "bm25":
@@ -159,8 +161,9 @@ def main(argv: list[str] | None = None) -> None:
             p.error("--retriever bm25 needs --index")
         check_indexes(queries, args.range, args.index)
         find = functools.partial(
-            sparse, **where, index=args.index, k1=args.k1, b=args.b, threads=args.threads
-        )
+            sparse, **where, index=args.index, k1=args.k1, b=args.b, threads=args.threads,
+            fields=args.query_fields,
+        )  # fmt: skip
     else:
         if not args.model or not args.vectors:
             p.error("--retriever dense needs --model and --vectors")
@@ -178,6 +181,8 @@ def main(argv: list[str] | None = None) -> None:
     with parquet.writing(schemas.CANDIDATES, args.out) as add:
         for some in cli.progress(parts, len(queries), "queries", weigh=len):
             rows = find(some)
+            if args.choose:
+                rows = choose.run(rows, some, pool, args)
             found += len(rows)
             add(pa.Table.from_pylist(rows, schemas.CANDIDATES))
     cli.log.info("%d queries, %d demonstrations", len(queries), found)

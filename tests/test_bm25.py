@@ -174,3 +174,29 @@ def test_scores_equal_pyserinis_searcher(folder, mixed):
         want = {d: s for d, s in hits if (q.id, d) != ("q1", "n1")}
         ours = {r["demonstration_id"]: r["score"] for r in of(mixed, q.id)}
         assert ours == pytest.approx(want, abs=1e-5)
+
+
+def test_the_line_of_labels_adds_its_words_to_the_query(folder):
+    """BM25 is a sum over words, so what two texts score is what they score one after the other."""
+
+    def scores(*fields):
+        rows = of(retrieve(folder, "--depth", "100", "--query-fields", *fields), "q2")
+        return {r["demonstration_id"]: r["score"] for r in rows}
+
+    sample = scores("task", "schema", "input")
+    assert sample == {r["demonstration_id"]: r["score"] for r in of(retrieve(folder), "q2")}
+    labels, both = scores("labels"), scores("labels", "task", "schema", "input")
+    assert labels["r1"] > 0
+    for i, score in both.items():
+        assert score == pytest.approx(labels.get(i, 0) + sample.get(i, 0), rel=1e-5)
+
+
+def test_an_index_of_labels_alone(folder, tmp_path):
+    done = tiny.python("-m", "ruie.bm25", "--pool", folder / "pool.parquet", "--fields", "labels",
+                       "--out", tmp_path / "index")  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = retrieve(folder, "--query-fields", "labels", "--index", tmp_path / "index")
+    # no label and no word of a task is in both: q2 asks for relations, q1 for entities
+    assert {r["demonstration_id"] for r in of(found, "q2")} == {"r1", "r2"}
+    entities = {e.id for e in POOL if e.task == "NER"}
+    assert {r["demonstration_id"] for r in of(found, "q1")} == entities - {"n1"}

@@ -277,3 +277,13 @@ def test_fit_keeps_as_many_as_fit(demonstrations, budget):
 
 def test_names_and_instructions_cover_the_tasks():
     assert set(prompt.TASK_NAMES) == set(prompt.INSTRUCTIONS) == set(TASKS)
+
+
+def test_labels_stand_before_a_retrievers_text_and_in_no_prompt(ner, make_example):
+    line = "Named Entity Recognition: person, location"
+    assert prompt.render(ner, ["labels", "input"]) == f"{line}\nInput: {ner.text}"
+    attack = make_example(
+        "They\nattacked.", task="EEA", schema=("attacker", "a\nplace"), event=("Attack", "attacked")
+    )
+    assert prompt.labels(attack) == "Event argument extraction of Attack: attacker, a place"
+    assert line not in prompt.render(ner) + prompt.query(ner)

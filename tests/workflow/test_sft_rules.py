@@ -110,8 +110,12 @@ def test_formats_of_the_schema_are_those_that_there_are() -> None:
     from ruie.sft.formats import FORMATS
 
     schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
-    entries = schema["properties"]["systems"]["additionalProperties"]["oneOf"]
-    (mine,) = [e for e in entries if e["properties"]["retriever"]["const"] == "none"]
+    kinds = schema["properties"]["systems"]["additionalProperties"]["allOf"]
+    (mine,) = [
+        e
+        for e in (kind["then"] for kind in kinds)
+        if e["properties"]["retriever"]["const"] == "none"
+    ]
     assert mine["properties"]["format"]["enum"] == list(FORMATS)
 
 

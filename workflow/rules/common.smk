@@ -302,6 +302,22 @@ for _name in RETRIEVING:
             f"systems.{_name}.range: dataset {_alone[0]} has no training set to look in; take it "
             "out of evaluation, or choose another range"
         )
+    _choice = SYSTEMS[_name].get("choose")
+    if _choice is not None:
+        _place, _depth = f"systems.{_name}.choose", config["evaluation"]["depth"]
+        if _choice["first"] < _depth:
+            raise WorkflowError(
+                f"{_place}.first: {_choice['first']} is below evaluation.depth, {_depth} "
+                "demonstrations kept; raise it"
+            )
+        if (_choice["by"] == "mmr") != ("lambda" in _choice):
+            raise WorkflowError(
+                f"{_place}: mmr takes a lambda from 0 to 1, cover takes none; mend it"
+            )
+        if SYSTEMS[_name].get("own_dataset_first"):
+            raise WorkflowError(
+                f"{_place}: not with own_dataset_first, which is another order; take one out"
+            )
     _model = SYSTEMS[_name].get("model")
     if _model is not None and _model not in MODELS:
         raise WorkflowError(
@@ -326,6 +342,55 @@ def normalised(name):
 
 def is_trained(system):
     return SYSTEMS[system]["retriever"] == "trained"
+
+
+def made_as(system):
+    """The system whose training and vectors one takes: its own; a choice among what is found asks
+    for no other model, so those of the same system without a choice, where there is one.
+    """
+    if "choose" not in SYSTEMS[system]:
+        return system
+
+    def made(name):
+        searching = ("range", "own_dataset_first", "choose")
+        return {k: v for k, v in SYSTEMS[name].items() if k not in searching}
+
+    same = [name for name in SYSTEMS if made(name) == made(system)]
+    return min(same, key=lambda name: ("choose" in SYSTEMS[name], name))
+
+
+def round_of(system):
+    """Place in the run of the candidates, scores and reward models that teach a trained system:
+    none of its own, or below the system that finds its candidates."""
+    source = SYSTEMS[system].get("candidates")
+    return "" if source is None else f"rounds/{made_as(source)}/"
+
+
+def check_rounds(system):
+    """Stops at candidates of what is not trained, or of what waits for this system itself."""
+    seen, at = [system], system
+    while (at := SYSTEMS[at].get("candidates")) is not None:
+        place = f"systems.{seen[-1]}.candidates"
+        if at not in SYSTEMS or not is_trained(at):
+            known = sorted(filter(is_trained, SYSTEMS))
+            raise WorkflowError(
+                f"{place}: {at!r} is no trained system; use one of {known}"
+            )
+        if at in seen:
+            raise WorkflowError(
+                f"{place}: goes round in a circle, {' <- '.join([*seen, at])}; the first round has "
+                "no `candidates`"
+            )
+        seen.append(at)
+
+
+for _name in filter(is_trained, SYSTEMS):
+    check_rounds(_name)
+ROUNDS = list(
+    dict.fromkeys(
+        round_of(name) for name in filter(is_trained, SYSTEMS) if round_of(name)
+    )
+)
 
 
 def flags(**options):
@@ -363,7 +428,8 @@ READERS = [
     f"readers/{path.stem}"
     for path in sorted(Path(workflow.basedir, "ruie/readers").glob("*.py"))
 ]
-SCORES = f"{RUN}/scores/{config['scoring']['llm']}.parquet"
+SCORES_OF = f"{RUN}/{{round}}scores/{config['scoring']['llm']}.parquet"
+SCORES = SCORES_OF.format(round="")
 ZERO_SHOT = "zero_shot"
 SIDES = {"heldout": True, "heldin": False}
 
@@ -435,3 +501,5 @@ wildcard_constraints:
     variant="keywords|plain",
     part="pool|training_pool",
     range="mixed|task|dataset",
+    # the first round has no folder of its own
+    round=f"(?:{one_of(ROUNDS)})?",

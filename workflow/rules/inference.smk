@@ -43,6 +43,8 @@ def generation(w):
         constrained=c["constrained"],
         chat=entry.get("chat", False),
         seed=config["seed"],
+        # a choice is in its own order, the prompt by relevance as ever
+        by_score="choose" in SYSTEMS.get(w.get("system"), {}),
         **where,
     )
 

@@ -1,6 +1,11 @@
 # What the trainings have learned, on the queries that they hold aside.
 
-LEARNERS = [s for s in config["evaluation"]["systems"] if is_trained(s)]
+# one text form and the first round's scores measure all of them
+LEARNERS = [
+    s
+    for s in dict.fromkeys(map(made_as, filter(is_trained, RETRIEVING)))
+    if fields(s).items() <= config["retriever"].items()
+]
 
 
 def learning_table():
@@ -10,7 +15,9 @@ def learning_table():
 
 def taught():
     """The reward models that the run's systems learn from, by their place in the run."""
-    variants = dict.fromkeys(variant(s) for s in LEARNERS if SYSTEMS[s]["reward"])
+    variants = dict.fromkeys(
+        variant(s) for s in LEARNERS if SYSTEMS[s]["reward"] and not round_of(s)
+    )
     return {f"reward/{v}": f"{RUN}/rewards/{v}.parquet" for v in variants}
 
 

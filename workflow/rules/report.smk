@@ -4,8 +4,10 @@
 def trainings():
     """Folders of the trainings whose curves are shown, by their place in the run."""
     systems = [s for s in config["evaluation"]["systems"] if is_trained(s)]
-    teachers = dict.fromkeys(f"reward/{variant(s)}" for s in systems if has_teacher(s))
-    return [*teachers, *(f"retriever/{s}" for s in systems)]
+    teachers = dict.fromkeys(
+        f"{round_of(s)}reward/{variant(s)}" for s in systems if has_teacher(s)
+    )
+    return [*teachers, *dict.fromkeys(f"retriever/{made_as(s)}" for s in systems)]
 
 
 def retrieved():
@@ -43,7 +45,14 @@ def planned():
 def explaining_variant():
     """The reward model that judges the shown demonstrations: the first that teaches."""
     systems = config["evaluation"]["systems"]
-    return next((variant(s) for s in systems if is_trained(s) and has_teacher(s)), None)
+    return next(
+        (
+            variant(s)
+            for s in systems
+            if is_trained(s) and has_teacher(s) and not round_of(s)
+        ),
+        None,
+    )
 
 
 def explains():
@@ -64,7 +73,7 @@ def models_of_run():
     names = dict.fromkeys(llm for llm in c["llms"] if asked and not is_endpoint(llm))
     if any(map(is_trained, systems)):
         names |= dict.fromkeys([config["scoring"]["llm"], config["retriever"]["model"]])
-        if explaining_variant():
+        if any(is_trained(s) and has_teacher(s) for s in systems):
             names[config["reward"]["model"]] = None
     names |= dict.fromkeys(
         SYSTEMS[s]["model"] for s in systems if SYSTEMS[s]["retriever"] == "dense"

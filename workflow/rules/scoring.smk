@@ -70,18 +70,18 @@ rule candidates:
 
 rule plan:
     input:
-        candidates=f"{RUN}/candidates.parquet",
+        candidates=f"{RUN}/{{round}}candidates.parquet",
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
         model=lambda w: model(w.llm),
         code=code("plan", "pieces", "prompt", "trie"),
     output:
-        plan=f"{RUN}/scores/{{llm}}/plan.parquet",
-        counts=f"{RUN}/scores/{{llm}}/counts.parquet",
+        plan=f"{RUN}/{{round}}scores/{{llm}}/plan.parquet",
+        counts=f"{RUN}/{{round}}scores/{{llm}}/counts.parquet",
     log:
-        f"{RUN}/logs/plan/{{llm}}.log",
+        f"{RUN}/logs/{{round}}plan/{{llm}}.log",
     benchmark:
-        f"{RUN}/logs/plan/{{llm}}.tsv"
+        f"{RUN}/logs/{{round}}plan/{{llm}}.tsv"
     priority: 50
     resources:
         mem_mb=growing(32000),
@@ -104,16 +104,16 @@ rule plan:
 
 rule score:
     input:
-        plan=f"{RUN}/scores/{{llm}}/plan.parquet",
+        plan=f"{RUN}/{{round}}scores/{{llm}}/plan.parquet",
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
         model=lambda w: model(w.llm),
     output:
-        f"{RUN}/scores/{{llm}}/{{shard}}.parquet",
+        f"{RUN}/{{round}}scores/{{llm}}/{{shard}}.parquet",
     log:
-        f"{RUN}/logs/score/{{llm}}-{{shard}}.log",
+        f"{RUN}/logs/{{round}}score/{{llm}}-{{shard}}.log",
     benchmark:
-        f"{RUN}/logs/score/{{llm}}-{{shard}}.tsv"
+        f"{RUN}/logs/{{round}}score/{{llm}}-{{shard}}.tsv"
     wildcard_constraints:
         shard=r"\d+",
     priority: 50
@@ -139,16 +139,16 @@ rule score:
 
 rule gather:
     input:
-        plan=f"{RUN}/scores/{{llm}}/plan.parquet",
+        plan=f"{RUN}/{{round}}scores/{{llm}}/plan.parquet",
         shards=[
-            f"{RUN}/scores/{{llm}}/{shard}.parquet"
+            f"{RUN}/{{round}}scores/{{llm}}/{shard}.parquet"
             for shard in range(config["scoring"]["shards"])
         ],
         code=code("gather"),
     output:
-        f"{RUN}/scores/{{llm}}.parquet",
+        f"{RUN}/{{round}}scores/{{llm}}.parquet",
     log:
-        f"{RUN}/logs/gather/{{llm}}.log",
+        f"{RUN}/logs/{{round}}gather/{{llm}}.log",
     resources:
         mem_mb=growing(16000),
         runtime=growing(60),

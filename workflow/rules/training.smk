@@ -32,9 +32,9 @@ def ranked_by(system):
 # the pairs that the reward model scores: what the LLM has scored, or all candidates where the
 # reward ranks them itself
 REWARDED = (
-    {"candidates": f"{RUN}/candidates.parquet"}
+    {"candidates": f"{RUN}/{{round}}candidates.parquet"}
     if config["retriever"]["ranked_by"] == "reward"
-    else {"scores": SCORES}
+    else {"scores": SCORES_OF}
 )
 
 
@@ -62,25 +62,25 @@ def computing(name):
 
 rule train_reward:
     input:
-        scores=SCORES,
+        scores=SCORES_OF,
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
         model=model(config["reward"]["model"]),
     output:
-        model=directory(f"{RUN}/reward/{{variant}}/model"),
-        log=f"{RUN}/reward/{{variant}}/training.parquet",
-        pace=f"{RUN}/reward/{{variant}}/pace.parquet",
+        model=directory(f"{RUN}/{{round}}reward/{{variant}}/model"),
+        log=f"{RUN}/{{round}}reward/{{variant}}/training.parquet",
+        pace=f"{RUN}/{{round}}reward/{{variant}}/pace.parquet",
     log:
-        f"{RUN}/logs/train_reward/{{variant}}.log",
+        f"{RUN}/logs/{{round}}train_reward/{{variant}}.log",
     benchmark:
-        f"{RUN}/logs/train_reward/{{variant}}.tsv"
+        f"{RUN}/logs/{{round}}train_reward/{{variant}}.tsv"
     priority: 50
     threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
         runtime=growing(1440),
         gpu=config["training"]["processes"],
-        computing=lambda w: computing(f"reward/{w.variant}"),
+        computing=lambda w: computing(f"{w.round}reward/{w.variant}"),
     params:
         launch=launch(),
         flags=lambda w: flags(
@@ -101,13 +101,13 @@ rule score_reward:
         **REWARDED,
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
-        model=f"{RUN}/reward/{{variant}}/model",
+        model=f"{RUN}/{{round}}reward/{{variant}}/model",
     output:
-        f"{RUN}/rewards/{{variant}}.parquet",
+        f"{RUN}/{{round}}rewards/{{variant}}.parquet",
     log:
-        f"{RUN}/logs/score_reward/{{variant}}.log",
+        f"{RUN}/logs/{{round}}score_reward/{{variant}}.log",
     benchmark:
-        f"{RUN}/logs/score_reward/{{variant}}.tsv"
+        f"{RUN}/logs/{{round}}score_reward/{{variant}}.tsv"
     priority: 50
     threads: CARD_THREADS
     resources:
@@ -115,7 +115,7 @@ rule score_reward:
         runtime=growing(720),
         gpu=1,
     params:
-        pairs=flags(**REWARDED),
+        pairs=lambda w, input: flags(**{name: input[name] for name in REWARDED}),
         flags=lambda w: flags(
             version="reward-1",
             no_keywords=w.variant == "plain",
@@ -130,9 +130,9 @@ rule score_reward:
 
 rule train_retriever:
     input:
-        scores=SCORES,
+        scores=lambda w: SCORES_OF.format(round=round_of(w.system)),
         rewards=lambda w: (
-            [f"{RUN}/rewards/{variant(w.system)}.parquet"]
+            [f"{RUN}/{round_of(w.system)}rewards/{variant(w.system)}.parquet"]
             if SYSTEMS[w.system]["reward"]
             else []
         ),
@@ -170,7 +170,7 @@ rule train_retriever:
             tau=config["retriever"]["tau"],
             query_prefix=config["retriever"]["query_prefix"],
             demonstration_prefix=config["retriever"]["demonstration_prefix"],
-            **hyperparameters("retriever"),
+            **hyperparameters("retriever") | fields(w.system),
         ),
     shell:
         "{params.launch} --num_cpu_threads_per_process {threads} -m ruie.train_retriever"
