@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from ruie import charts, sections
-from ruie.learning import ALL, LLM
+from ruie.learning import ALL
 from ruie.page import Html, fold, join, note, scrolling, tag
+from ruie.rankers import LLM
 
 TEXT = (
     "The scored candidates of queries that no training has seen, ranked by each model. AUC is the "
