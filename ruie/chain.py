@@ -130,7 +130,14 @@ def run(args: Any) -> tuple[list[dict[str, Any]], dict[str, dict[str, list[dict[
             mine = {name: values[query][at] for name, values in given.items()}
             found.append((queries[query], measures(llm[query][at], mine, alone[query], args.k)))
         rows += table(found, args.held_out, m, args.resamples, args.seed)
-    return rows, ranked({LLM: llm, **given}, order, queries)
+    rankings = {LLM: llm, **given}
+    # a query that is too long for the LLM is asked all the same: in BM25's order
+    lost = set(asked) - set(order)
+    ranks = rankers.values(args.candidates, schemas.CANDIDATES, "rank", lost)
+    order |= {q: list(mine) for q, mine in ranks.items()}
+    for values in rankings.values():
+        values.update({q: -np.array(list(mine.values())) for q, mine in ranks.items()})
+    return rows, ranked(rankings, order, queries | rankers.samples(args.queries, lost))
 
 
 def ranked(

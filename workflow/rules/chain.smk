@@ -84,9 +84,7 @@ def check_chained():
     c, e = config["chain"], config["evaluation"]
     known = ["llm", "BM25", "random", *chain_rewards(), *chain_retrievers()]
     known += ["untrained"] * bool(LEARNERS)
-    lacking = [
-        n for n in EVALUATED[True] + EVALUATED[False] if n not in CHAIN_DATASETS
-    ]
+    lacking = [n for n in EVALUATED[True] + EVALUATED[False] if n not in CHAIN_DATASETS]
     for name in CHAINED:
         if SYSTEMS[name]["ranking"] not in known:
             raise WorkflowError(
@@ -174,7 +172,8 @@ if CHAIN_DATASETS:
             flags=flags(
                 k=config["chain"]["k"],
                 per_query=config["chain"]["candidates"],
-                held_out=[n for n in CHAIN_DATASETS if DATASETS[n]["held_out"]] or None,
+                held_out=[n for n in CHAIN_DATASETS if DATASETS[n]["held_out"]]
+                or None,
                 resamples=config["evaluation"]["resamples"],
                 seed=config["seed"],
                 **(encoder_settings(LEARNERS[0]) if LEARNERS else {}),
