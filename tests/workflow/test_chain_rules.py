@@ -92,7 +92,7 @@ def test_run(project: Project) -> None:
     [
         ({"chain": {"datasets": []}}, r"evaluation\.systems: oracle has no ranking for the test"),
         ({"chain": {"datasets": ["fim"]}}, r"chain\.datasets: 'fim' is no dataset"),
-        ({"chain": {"split": "dev"}}, r"chain\.datasets: .*no file of split 'dev'"),
+        ({"chain": {"split": "dev"}}, r"oracle has no ranking .* any dataset; set .*split: test"),
         ({"chain": {"queries_per_dataset": 2}}, r"oracle has rankings for chain\.queries_per_data"),
         ({"chain": {"candidates": [1]}}, r"config: chain\.candidates\.0: 1 is less than"),
         ({"evaluation": {"k": [7]}}, r"evaluation\.k: 7 demonstrations of 6 chain\.candidates"),
