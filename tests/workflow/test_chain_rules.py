@@ -101,6 +101,10 @@ def test_run(project: Project) -> None:
             {"chain": {"curves": [{"queries": 2, "candidates": 3}]}},
             r"chain\.curves: 3 candidates are not between the positives, 3, and the 6",
         ),
+        (
+            {"chain": {"curves": [{"queries": 5, "candidates": 6}]}},
+            r"chain\.curves: 5 queries are more than the 4 of candidates",
+        ),
         ({"retriever": {"ranked_by": "reward"}}, r"chain\.curves: retriever\.ranked_by: reward"),
     ],
 )

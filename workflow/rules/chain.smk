@@ -39,7 +39,13 @@ def curves():
         )
     least = max(config[s]["positives"] for s in ("reward", "retriever"))
     most = config["scoring"]["sample"] or config["candidates"]["k"]
+    queries = config["candidates"]["queries_per_dataset"]
     for curve in c["curves"]:
+        if queries is not None and curve["queries"] > queries:
+            raise WorkflowError(
+                f"chain.curves: {curve['queries']} queries are more than the {queries} of "
+                "candidates.queries_per_dataset"
+            )
         if not least < curve["candidates"] <= most:
             raise WorkflowError(
                 f"chain.curves: {curve['candidates']} candidates are not between the positives, "
