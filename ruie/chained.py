@@ -40,7 +40,7 @@ def section(rows: pd.DataFrame, plots: Path | None) -> Html:
         ["held_out", "split", "dataset", "candidates"], sort=False
     ):
         columns = list(dict.fromkeys(mine["column"]))
-        title = f"{SIDES[side]}, {split}, {m} candidates"
+        title = f"{SIDES[bool(side)]}, {split}, {m} candidates"
         if dataset != ALL:
             folded.append(fold(f"{dataset}: {title}", learned.table(mine, columns)))
             continue

@@ -57,7 +57,7 @@ def run(flags: argparse.Namespace) -> str:
         rows, flags.pool, flags.why, flags.bm25, flags.llm_scores, flags.reward_scores
     )
     sweep = sections.sweep(first, flags.plots)
-    links = parquet.read(flags.chain, schemas.CHAIN).to_pandas() if flags.chain else []
+    links = parquet.read(flags.chain, schemas.CHAIN).to_pandas() if flags.chain else pd.DataFrame()
     parts: list[tuple[str, str, Html]] = [
         ("results", "Results", sections.results(results, scorers)),
         ("charts", "Charts", sections.averages(first, flags.plots)),
