@@ -68,6 +68,17 @@ def interval(values: Floats | None) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
+def mean(
+    values: Floats, resamples: int, seed: int, task: str, dataset: str
+) -> dict[str, float | None]:
+    """The mean of a value of each query, and the ends of its interval, by their column."""
+    drawn = None
+    if resamples:
+        drawn = resampled(values[:, None], resamples, seed, task, dataset)[:, 0] / len(values)
+    low, high = interval(drawn)
+    return {"value": float(values.mean()), "low": low, "high": high}
+
+
 def p_value(values: Floats | None) -> float | None:
     """Two-sided p of a difference: twice the share of the resamples on the far side of 0 or on it,
     the observed data counted as one more (so never 0, and 1 where nothing differs)."""

@@ -160,6 +160,37 @@ def lines(panels: list[Panel], x: str, y: str) -> Any:
     return figure
 
 
+def dots(panels: list[Panel], x: str) -> Any:
+    """A figure with a panel below another: a level for each system, on it a point with its interval
+    for each column. Values may be negative."""
+    from matplotlib.figure import Figure
+
+    heights = [0.9 + 0.24 * len(panel.values) for panel in panels]
+    with style():
+        figure = Figure(figsize=(9, sum(heights) + 0.3), layout="constrained")
+        grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, panel in zip(grid, panels, strict=True):
+            names, series = list(panel.values.index), list(panel.values.columns)
+            for i, column in enumerate(series):
+                values = panel.values[column]
+                reach = [(values - panel.low[column]).clip(lower=0).fillna(0),
+                         (panel.high[column] - values).clip(lower=0).fillna(0)]  # fmt: skip
+                beside = (i - (len(series) - 1) / 2) * 0.5 / len(series)
+                axes.errorbar(
+                    values, [level + beside for level in range(len(names))], xerr=reach,
+                    color=COLOURS[i % len(COLOURS)], label=str(column), fmt="osD^v"[i % 5],
+                    markersize=4, elinewidth=0.9, capsize=2,
+                )  # fmt: skip
+            axes.axvline(0, color=INK, linewidth=0.6)
+            axes.set_yticks(range(len(names)), names)
+            axes.set_ylim(len(names) - 0.5, -0.5)
+            axes.set_xlabel(x)
+            axes.set_title(panel.title, loc="left", fontsize=10)
+            if len(series) > 1:
+                axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
 def _legend(axes: Any, below: float, columns: int = LEGEND) -> None:
     handles, names = axes.get_legend_handles_labels()
     axes.legend(

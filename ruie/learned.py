@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from ruie import charts, sections
-from ruie.learning import ALL, LLM
+from ruie.learning import ALL
 from ruie.page import Html, fold, join, note, scrolling, tag
+from ruie.rankers import LLM
 
 TEXT = (
     "The scored candidates of queries that no training has seen, ranked by each model. AUC is the "
@@ -37,7 +38,7 @@ def section(rows: pd.DataFrame, plots: Path | None) -> Html:
         ]
     )
     columns = list(dict.fromkeys(rows["column"]))
-    parts = [tag("p", TEXT), _table(rows[rows["task"] == ALL], columns)]
+    parts = [tag("p", TEXT), table(rows[rows["task"] == ALL], columns)]
     named = {"value": "f1", "low": "f1_low", "high": "f1_high"}
     every = rows[(rows["task"] == ALL) & ~rows["measure"].isin(SIGNED)].rename(columns=named)
     drawn = [name for name in columns if name in set(every["column"])]
@@ -45,11 +46,11 @@ def section(rows: pd.DataFrame, plots: Path | None) -> Html:
     label = "How well the candidates of queries held aside are ranked"
     parts.append(sections.drawing(figure, "learning", label, plots))
     for task, mine in rows[rows["task"] != ALL].groupby("task", sort=False):
-        parts.append(fold(f"{task} alone", _table(mine, columns)))
+        parts.append(fold(f"{task} alone", table(mine, columns)))
     return join(parts, "\n")
 
 
-def _table(rows: pd.DataFrame, columns: Sequence[str]) -> Html:
+def table(rows: pd.DataFrame, columns: Sequence[str]) -> Html:
     """A row for each ranker; a column is over the same queries for all of them."""
     keys = zip(rows["ranker"], rows["column"], strict=True)
     found = dict(zip(keys, rows[["value", "low", "high"]].to_numpy(float).tolist(), strict=True))

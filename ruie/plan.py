@@ -5,7 +5,8 @@ one demonstration, one dataset's schema) stand together, and cut into windows of
 is a run of whole windows: how many shards there are changes no score. Only the tokenizer is needed.
 
 Of a candidate that does not fit into --max-length tokens the demonstration is left out whole, as
-inference would do; a query that does not fit even alone is skipped. Both are counted.
+inference would do; a query that does not fit even alone is skipped. Both are counted. --zero-shot
+plans each query once, without any demonstration.
 """
 
 from __future__ import annotations
@@ -149,11 +150,18 @@ def windows(work: Ints, group: Ints, size: int) -> Ints:
 
 def run(candidates: pa.Table, queries: list[Example], pool: list[Example], pieces: Pieces,
         form: Form, max_length: int, batch_tokens: int, sample: int | None = None, seed: int = 0,
-        other_datasets: float | None = None) -> tuple[pa.Table, pa.Table]:  # fmt: skip
-    """The PLAN of the candidates and its PLANNED counts. ``UserError`` where a candidate's id is
-    unknown or no pair is left to score."""
+        other_datasets: float | None = None, zero_shot: bool = False
+) -> tuple[pa.Table, pa.Table]:  # fmt: skip
+    """The PLAN of the candidates and its PLANNED counts; ``zero_shot``: of the first candidate of
+    each query, not shown. ``UserError`` where a candidate's id is unknown or no pair is left to
+    score."""
     row = np.arange(candidates.num_rows)
-    if sample:
+    if zero_shot:
+        first: dict[str, int] = {}
+        for i, query in enumerate(candidates["query_id"].to_pylist()):
+            first.setdefault(query, i)
+        row = np.array(list(first.values()), np.int64)
+    elif sample:
         pairs = [candidates[c].to_pylist() for c in ("query_id", "demonstration_id")]
         row = np.array(sampled(pairs[0], pairs[1], sample, seed), np.int64)
     some = candidates.take(pa.array(row))
@@ -172,7 +180,7 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
 
     bare = heads[task] + texts.length[texts.rank]
     whole = bare[q] + demonstrations.length[demonstrations.rank][d]
-    long = whole > max_length
+    long = (whole > max_length) | zero_shot
     skipped = bare[q] > max_length
     kept = np.flatnonzero(~skipped)
     if not len(kept):
@@ -185,7 +193,8 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
     group = np.where(long, -1, demonstrations.rank[d])[at]
     least = max(batch_tokens, int(work.sum()) // LEAST_WINDOWS)
     window = windows(work, group, min(WINDOW_BATCHES * batch_tokens, least))
-    counts = planned(asked, q, at, tokens, work, long & ~skipped, skipped)
+    counts = planned(asked, q, at, tokens, work, long & ~skipped & (not zero_shot),
+                     skipped)  # fmt: skip
     _report(counts, [asked[i] for i in np.unique(q[skipped])])
     added = np.zeros(len(at))
     if other_datasets is not None:
@@ -286,6 +295,7 @@ def parser() -> cli.Parser:
     p.add_argument(
         "--other-datasets", type=float, help="added to the scores of pairs of two datasets"
     )
+    p.add_argument("--zero-shot", action="store_true", help="queries without a demonstration")
     p.add_argument("--out", required=True, type=Path, help="PLAN table to write")
     p.add_argument("--counts", type=Path, help="PLANNED table to write, for the report")
     return p
@@ -303,7 +313,7 @@ def main(argv: list[str] | None = None) -> None:
     table, counts = run(
         candidates, queries, pool, Pieces(tokenizer, args.model, args.chat),
         Form(args.keywords, args.quotes), args.max_length, args.batch_tokens, args.sample,
-        args.seed, args.other_datasets,
+        args.seed, args.other_datasets, args.zero_shot,
     )  # fmt: skip
     parquet.write(table, schemas.PLAN, args.out)
     if args.counts:

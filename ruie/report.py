@@ -12,6 +12,7 @@ import pandas as pd
 
 from ruie import (
     browse,
+    chained,
     cli,
     details,
     headline,
@@ -56,6 +57,7 @@ def run(flags: argparse.Namespace) -> str:
         rows, flags.pool, flags.why, flags.bm25, flags.llm_scores, flags.reward_scores
     )
     sweep = sections.sweep(first, flags.plots)
+    links = parquet.read(flags.chain, schemas.CHAIN).to_pandas() if flags.chain else pd.DataFrame()
     parts: list[tuple[str, str, Html]] = [
         ("results", "Results", sections.results(results, scorers)),
         ("charts", "Charts", sections.averages(first, flags.plots)),
@@ -71,6 +73,8 @@ def run(flags: argparse.Namespace) -> str:
         ("training", "Training", sections.training(flags.training, flags.pace, flags.plots)),
         ("learning", "Learning",
          learned.section(read(flags.learning, schemas.LEARNING), flags.plots)),
+        *([("chain", "Where the gain is lost", chained.section(links, flags.plots))]
+          if len(links) else []),
         ("data", "Data", sections.data(read(flags.data, schemas.REPORT))),
         ("provenance", "Provenance",
          provenance.section(flags.provenance, flags.config, flags.seed)),
@@ -98,6 +102,7 @@ def parser() -> cli.Parser:
     p.add_argument("--llm-scores", type=Path, help="SCORES of the shown pairs (ruie.explain)")
     p.add_argument("--reward-scores", type=Path, help="REWARDS of the shown pairs (ruie.explain)")
     p.add_argument("--scorers", nargs="*", default=[], help="their order; the first is headline")
+    p.add_argument("--chain", type=Path, help="CHAIN: where the gain is lost")
     p.add_argument("--title", default="RUIE report")
     p.add_argument("--config", type=Path, help="the run's configuration, shown as text")
     p.add_argument("--provenance", type=Path, help="JSON file of ruie.provenance")

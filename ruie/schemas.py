@@ -206,6 +206,30 @@ LEARNING = pa.schema(
         ("high", pa.float64()),
     ]
 )
+#: Where the gain of the chain BM25 - LLM - reward - retriever is lost: a row for each ranking of
+#: the LLM-scored candidates of evaluated queries. ``ranking``: llm (the best possible), a reward
+#: model, a retriever, untrained, BM25, random (one draw), chance (its expected value), or zero_shot
+#: (no demonstration); ``measure``: correlation (Spearman's with the LLM, within a query), score (of
+#: the LLM, the mean of the ``k`` ranked first, nats a token), regret (the best possible minus it),
+#: over_zero_shot, over_chance or over_BM25 (it minus theirs); ``k``: null for the correlation, 0
+#: without demonstrations; ``candidates`` of each query at most; ``dataset``: all of this side, or
+#: one; ``value``: mean over ``n`` queries; ``low``, ``high``: its 95 % bootstrap interval.
+CHAIN = pa.schema(
+    [
+        ("ranking", pa.string()),
+        ("measure", pa.string()),
+        ("k", pa.int32()),
+        ("candidates", pa.int32()),
+        ("split", pa.string()),
+        ("held_out", pa.bool_()),
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("n", pa.int64()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+    ]
+)
 #: The batch of a step whose loss was not finite: what the model read, and the teacher's score.
 FAILED = pa.schema(
     [

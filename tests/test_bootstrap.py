@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ruie.bootstrap import CELLS, differences, f1, interval, p_value, replicates, resampled
+from ruie.bootstrap import CELLS, differences, f1, interval, mean, p_value, replicates, resampled
 
 RNG = np.random.default_rng(1)
 COUNTS = RNG.integers(0, 4, (60, 3)).astype(float)
@@ -73,6 +73,12 @@ def test_interval():
     # of 0 ... 1000: 2.5 % and 97.5 %
     assert interval(np.arange(1001.0)) == (25, 975)
     assert interval(None) == interval(np.array([])) == (None, None)
+
+
+def test_mean_and_its_interval():
+    # of 1, 1, 4: resamples whose mean is 1 are 8 of 27, of 4 one of 27
+    assert mean(np.array([1.0, 1, 4]), 5000, 0, "NER", "d") == {"value": 2, "low": 1, "high": 4}
+    assert mean(np.array([2.0]), 0, 0, "NER", "d") == {"value": 2, "low": None, "high": None}
 
 
 @pytest.mark.parametrize(

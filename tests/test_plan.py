@@ -256,3 +256,12 @@ def test_prompts_longer_than_the_model_reads_are_refused(tmp_path):
         UserError, match=f"reads {most} tokens at most, not --max-length {most + 1}"
     ):
         plan.positions(str(tmp_path / "neo"), most + 1)
+
+
+def test_zero_shot_is_each_query_once_and_nothing_shown(pieces):
+    rows, counts = both(pieces, EVERY, 4000, 16, zero_shot=True)
+    assert sorted(r["query_id"] for r in rows) == sorted(q.id for q in QUERIES)
+    assert not any(r["shown"] for r in rows)
+    assert [r["tokens"] for r in rows] == [len(whole(pieces, r).ids) for r in rows]
+    assert sum(c["pairs"] for c in counts) == len(QUERIES)
+    assert sum(c["shortened"] for c in counts) == 0

@@ -297,7 +297,7 @@ for _name in SFT:
 
 for _name in RETRIEVING:
     _alone = [n for n in EVALUATED[True] + EVALUATED[False] if n not in POOL]
-    if SYSTEMS[_name]["range"] == "dataset" and _alone:
+    if SYSTEMS[_name].get("range") == "dataset" and _alone:
         raise WorkflowError(
             f"systems.{_name}.range: dataset {_alone[0]} has no training set to look in; take it "
             "out of evaluation, or choose another range"
@@ -492,6 +492,7 @@ def one_of(names):
 
 
 wildcard_constraints:
+    size=r"q\d+-c\d+",
     dataset=one_of(DATASETS),
     system=one_of([*SYSTEMS, ZERO_SHOT]),
     llm=one_of(MODELS),

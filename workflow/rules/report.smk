@@ -92,6 +92,8 @@ REPORTED = {
     "planned": (planned(), lambda: " ".join(planned())),
     "learning": (learning_table(), lambda: " ".join(learning_table())),
 }
+if CHAIN_DATASETS:
+    REPORTED["chain"] = ([f"{RUN}/chain.parquet"], lambda: f"{RUN}/chain.parquet")
 # The shown predictions, scored afterwards by the models that the training has used.
 EXPLAINED = {
     **({"llm_scores": f"{RUN}/explain/scores.parquet"} if explains() else {}),
@@ -243,6 +245,7 @@ rule report:
             "error_kinds",
             "headline",
             "learned",
+            "chained",
             "charts",
             "browse",
             "shown",

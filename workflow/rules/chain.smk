@@ -1,0 +1,441 @@
+# Where the gain is lost (docs/chain.md): BM25's candidates of evaluated queries, scored by the LLM and
+# ranked by every link. The stages are those of the training; only queries and pool differ.
+CHAIN = f"{RUN}/chain/{config['chain']['split']}"
+# systems whose demonstrations are the first of such a ranking
+CHAINED = [
+    s for s in config["evaluation"]["systems"] if SYSTEMS[s]["retriever"] == "chain"
+]
+
+
+def chain_datasets():
+    """Datasets whose queries are measured; each must have the split."""
+    c = config["chain"]
+    known = EVALUATED[True] + EVALUATED[False]
+    names = known if c["datasets"] == "all" else c["datasets"]
+    for name in names:
+        if name not in DATASETS:
+            raise WorkflowError(
+                f"chain.datasets: {name!r} is no dataset of the run; correct the name"
+            )
+        if not DOWNLOADING:
+            in_one_line("chain.datasets: ", source_files, name, c["split"])
+    return names
+
+
+CHAIN_DATASETS = chain_datasets()
+
+
+def curves():
+    """The parts of the training's scores that models are trained on, by name."""
+    c = config["chain"]
+    if c["curves"] and not LEARNERS:
+        raise WorkflowError(
+            "chain.curves: evaluation.systems has no trained system to train on less; add one"
+        )
+    if c["curves"] and "candidates" in REWARDED:
+        raise WorkflowError(
+            "chain.curves: retriever.ranked_by: reward takes all candidates, whatever the LLM has "
+            "scored; set it to llm"
+        )
+    least = max(config[s]["positives"] for s in ("reward", "retriever"))
+    most = config["scoring"]["sample"] or config["candidates"]["k"]
+    queries = config["candidates"]["queries_per_dataset"]
+    for curve in c["curves"]:
+        if queries is not None and curve["queries"] > queries:
+            raise WorkflowError(
+                f"chain.curves: {curve['queries']} queries are more than the {queries} of "
+                "candidates.queries_per_dataset"
+            )
+        if not least < curve["candidates"] <= most:
+            raise WorkflowError(
+                f"chain.curves: {curve['candidates']} candidates are not between the positives, "
+                f"{least}, and the {most} that are scored of each query"
+            )
+    return {f"q{e['queries']}-c{e['candidates']}": e for e in c["curves"]}
+
+
+CURVES = curves() if CHAIN_DATASETS else {}
+
+
+# Rankings of models, by name: of the run's models, and of the first trained system with less to
+# learn from.
+def chain_rewards():
+    own = {name: f"{CHAIN}/rewards/{name.split('/')[1]}.parquet" for name in taught()}
+    less = {
+        f"{name}@{size}": f"{CHAIN}/rewards/{size}/{name.split('/')[1]}.parquet"
+        for size in CURVES
+        for name in list(taught())[:1]
+        if SYSTEMS[LEARNERS[0]]["reward"]
+    }
+    return own | less
+
+
+def chain_retrievers():
+    first = LEARNERS[:1]
+    return learners() | {
+        f"retriever/{s}@{size}": f"{RUN}/curves/{size}/retriever/{s}/model"
+        for size in CURVES
+        for s in first
+    }
+
+
+def chain_plain():
+    """Retrievers that read no keyword tags."""
+    plain = {f"retriever/{s}" for s in LEARNERS if not SYSTEMS[s]["keywords"]}
+    return [name for name in chain_retrievers() if name.split("@")[0] in plain]
+
+
+def check_chained():
+    """A system that has nothing to take its demonstrations from, before the plan."""
+    c, e = config["chain"], config["evaluation"]
+    known = ["llm", "BM25", "random", *chain_rewards(), *chain_retrievers()]
+    known += ["untrained"] * bool(LEARNERS)
+    lacking = [n for n in EVALUATED[True] + EVALUATED[False] if n not in CHAIN_DATASETS]
+    for name in CHAINED:
+        if SYSTEMS[name]["ranking"] not in known:
+            raise WorkflowError(
+                f"systems.{name}.ranking: no such ranking {SYSTEMS[name]['ranking']!r}; one of {known}"
+            )
+        if lacking or c["split"] != "test":
+            raise WorkflowError(
+                f"evaluation.systems: {name} has no ranking for the test queries of "
+                f"{(lacking or ['any dataset'])[0]}; set chain.datasets: all and chain.split: test"
+            )
+        if c["queries_per_dataset"] is not None and (
+            e["queries_per_dataset"] is None
+            or e["queries_per_dataset"] > c["queries_per_dataset"]
+        ):
+            raise WorkflowError(
+                f"evaluation.systems: {name} has rankings for chain.queries_per_dataset, "
+                f"{c['queries_per_dataset']}, of evaluation.queries_per_dataset, "
+                f"{e['queries_per_dataset']}; make them the same"
+            )
+        if max(e["k"], default=0) > max(c["candidates"]):
+            raise WorkflowError(
+                f"evaluation.k: {max(e['k'])} demonstrations of {max(c['candidates'])} "
+                "chain.candidates; raise these"
+            )
+
+
+check_chained()
+
+
+def nothing_to_measure(wildcards):
+    raise WorkflowError(
+        "chain.datasets: names no dataset; name those whose queries are measured, or all"
+    )
+
+
+if CHAIN_DATASETS:
+
+    ruleorder: chain > retrieve
+
+    rule chain:
+        input:
+            scores=f"{CHAIN}/scores/{config['scoring']['llm']}.parquet",
+            zero_shot=f"{CHAIN}/zero_shot/{config['scoring']['llm']}.parquet",
+            candidates=f"{CHAIN}/candidates.parquet",
+            queries=f"{CHAIN}/queries.parquet",
+            pool=f"{RUN}/pool.parquet",
+            rewards=list(chain_rewards().values()),
+            retrievers=list(chain_retrievers().values()),
+            base=[model(config["retriever"]["model"])] if LEARNERS else [],
+            code=code("chain", "rankers", "bootstrap", "plan"),
+        output:
+            table=f"{RUN}/chain.parquet",
+            rankings=[
+                f"{RUN}/demonstrations/{system}/{dataset}.parquet"
+                for system in CHAINED
+                for dataset in CHAIN_DATASETS
+            ],
+        log:
+            f"{RUN}/logs/chain.log",
+        benchmark:
+            f"{RUN}/logs/chain.tsv"
+        threads: 16
+        resources:
+            mem_mb=growing(16000),
+            runtime=growing(240),
+            gpu=1,
+        params:
+            models=flags(
+                reward=[f"{name}={path}" for name, path in chain_rewards().items()]
+                or None,
+                retriever=[
+                    f"{name}={path}" for name, path in chain_retrievers().items()
+                ]
+                or None,
+                plain=chain_plain() or None,
+                base=model(config["retriever"]["model"]) if LEARNERS else None,
+            ),
+            rankings=flags(
+                rankings=[
+                    f"{SYSTEMS[system]['ranking']}={RUN}/demonstrations/{system}"
+                    for system in CHAINED
+                ]
+                or None
+            ),
+            flags=flags(
+                k=config["chain"]["k"],
+                per_query=config["chain"]["candidates"],
+                held_out=[n for n in CHAIN_DATASETS if DATASETS[n]["held_out"]]
+                or None,
+                resamples=config["evaluation"]["resamples"],
+                seed=config["seed"],
+                **(encoder_settings(LEARNERS[0]) if LEARNERS else {}),
+                **(texts(LEARNERS[0], "query") if LEARNERS else {}),
+                **(texts(LEARNERS[0], "demonstration") if LEARNERS else {}),
+            ),
+        shell:
+            "python -m ruie.chain --scores {input.scores} --zero-shot {input.zero_shot}"
+            " --candidates {input.candidates} --queries {input.queries} --pool {input.pool}"
+            " {params.models} {params.rankings} {params.flags} --out {output.table} > {log} 2>&1"
+
+else:
+
+    rule chain:
+        input:
+            nothing_to_measure,
+
+
+rule chain_queries:
+    input:
+        data=[
+            f"{RUN}/data/{dataset}/{config['chain']['split']}.parquet"
+            for dataset in CHAIN_DATASETS
+        ],
+        code=code("sample"),
+    output:
+        f"{CHAIN}/queries.parquet",
+    log:
+        f"{RUN}/logs/chain_queries.log",
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        flags=flags(limit=config["chain"]["queries_per_dataset"], seed=config["seed"]),
+    shell:
+        "python -m ruie.sample --input {input.data} {params.flags} --out {output} > {log} 2>&1"
+
+
+use rule candidates as chain_candidates with:
+    input:
+        queries=f"{CHAIN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        index=f"{RUN}/bm25/pool/{config['candidates']['range']}",
+        code=code("retrieve", "bm25", "ranking"),
+    output:
+        f"{CHAIN}/candidates.parquet",
+    log:
+        f"{RUN}/logs/chain_candidates.log",
+    benchmark:
+        f"{RUN}/logs/chain_candidates.tsv"
+    priority: 0
+
+
+use rule plan as chain_plan with:
+    input:
+        candidates=f"{CHAIN}/candidates.parquet",
+        queries=f"{CHAIN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=lambda w: model(w.llm),
+        code=code("plan", "pieces", "prompt", "trie"),
+    output:
+        plan=f"{CHAIN}/scores/{{llm}}/plan.parquet",
+        counts=f"{CHAIN}/scores/{{llm}}/counts.parquet",
+    log:
+        f"{RUN}/logs/chain_plan/{{llm}}.log",
+    benchmark:
+        f"{RUN}/logs/chain_plan/{{llm}}.tsv"
+    priority: 0
+    params:
+        # what scoring.other_datasets adds is left out: these are the log-likelihoods
+        draw=flags(sample=max(config["chain"]["candidates"]), seed=config["seed"]),
+
+
+use rule score as chain_score with:
+    input:
+        plan=f"{CHAIN}/scores/{{llm}}/plan.parquet",
+        queries=f"{CHAIN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=lambda w: model(w.llm),
+    output:
+        f"{CHAIN}/scores/{{llm}}/{{shard}}.parquet",
+    log:
+        f"{RUN}/logs/chain_score/{{llm}}-{{shard}}.log",
+    benchmark:
+        f"{RUN}/logs/chain_score/{{llm}}-{{shard}}.tsv"
+    priority: 0
+
+
+use rule gather as chain_gather with:
+    input:
+        plan=f"{CHAIN}/scores/{{llm}}/plan.parquet",
+        shards=[
+            f"{CHAIN}/scores/{{llm}}/{shard}.parquet"
+            for shard in range(config["scoring"]["shards"])
+        ],
+        code=code("gather"),
+    output:
+        f"{CHAIN}/scores/{{llm}}.parquet",
+    log:
+        f"{RUN}/logs/chain_gather/{{llm}}.log",
+
+
+# One prompt a query: a single job.
+rule chain_zero_shot:
+    input:
+        candidates=f"{CHAIN}/candidates.parquet",
+        queries=f"{CHAIN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=lambda w: model(w.llm),
+    output:
+        scores=f"{CHAIN}/zero_shot/{{llm}}.parquet",
+        plan=temp(f"{CHAIN}/zero_shot/{{llm}}.plan.parquet"),
+    log:
+        f"{RUN}/logs/chain_zero_shot/{{llm}}.log",
+    benchmark:
+        f"{RUN}/logs/chain_zero_shot/{{llm}}.tsv"
+    threads: 16
+    resources:
+        mem_mb=growing(32000),
+        runtime=growing(240),
+        gpu=1,
+        batch_tokens=config["scoring"]["batch_tokens"],
+        cache_mb=config["scoring"]["cache_mb"],
+    params:
+        plan=lambda w: plan_flags(w.llm),
+        flags=lambda w: score_flags(w.llm),
+        store=config["scoring"]["store"],
+    shell:
+        "(python -m ruie.plan --zero-shot --candidates {input.candidates}"
+        " --queries {input.queries} --pool {input.pool} --model {input.model:q} {params.plan}"
+        " --batch-tokens {resources.batch_tokens} --out {output.plan} &&"
+        " python -m ruie.score --plan {output.plan} --queries {input.queries} --pool {input.pool}"
+        " --model {input.model:q} --store {params.store:q} {params.flags}"
+        " --batch-tokens {resources.batch_tokens} --cache-mb {resources.cache_mb}"
+        " --out {output.scores}) > {log} 2>&1"
+
+
+use rule score_reward as chain_score_reward with:
+    input:
+        scores=f"{CHAIN}/scores/{config['scoring']['llm']}.parquet",
+        queries=f"{CHAIN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=f"{RUN}/reward/{{variant}}/model",
+    output:
+        f"{CHAIN}/rewards/{{variant}}.parquet",
+    log:
+        f"{RUN}/logs/chain_score_reward/{{variant}}.log",
+    benchmark:
+        f"{RUN}/logs/chain_score_reward/{{variant}}.tsv"
+    priority: 0
+    params:
+        pairs=flags(scores=f"{CHAIN}/scores/{config['scoring']['llm']}.parquet"),
+
+
+# Learning curves: the same trainings on a part of what the LLM has scored.
+rule curve_scores:
+    input:
+        scores=SCORES,
+        queries=f"{RUN}/queries.parquet",
+        code=code("subset", "sample", "plan"),
+    output:
+        f"{RUN}/curves/{{size}}/scores.parquet",
+    log:
+        f"{RUN}/logs/curves/{{size}}/scores.log",
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        flags=lambda w: flags(
+            limit=CURVES[w.size]["queries"],
+            sample=CURVES[w.size]["candidates"],
+            seed=config["seed"],
+        ),
+    shell:
+        "python -m ruie.subset --scores {input.scores} --queries {input.queries} {params.flags}"
+        " --out {output} > {log} 2>&1"
+
+
+use rule train_reward as curve_reward with:
+    input:
+        scores=f"{RUN}/curves/{{size}}/scores.parquet",
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/training_pool.parquet",
+        model=model(config["reward"]["model"]),
+    output:
+        model=directory(f"{RUN}/curves/{{size}}/reward/{{variant}}/model"),
+        log=f"{RUN}/curves/{{size}}/reward/{{variant}}/training.parquet",
+        pace=f"{RUN}/curves/{{size}}/reward/{{variant}}/pace.parquet",
+    log:
+        f"{RUN}/logs/curves/{{size}}/reward-{{variant}}.log",
+    benchmark:
+        f"{RUN}/logs/curves/{{size}}/reward-{{variant}}.tsv"
+    priority: 0
+    resources:
+        mem_mb=growing(32000),
+        runtime=growing(1440),
+        gpu=config["training"]["processes"],
+        computing=lambda w: computing(f"curves/{w.size}/reward/{w.variant}"),
+
+
+use rule score_reward as curve_rewards with:
+    input:
+        scores=f"{RUN}/curves/{{size}}/scores.parquet",
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/training_pool.parquet",
+        model=f"{RUN}/curves/{{size}}/reward/{{variant}}/model",
+    output:
+        f"{RUN}/curves/{{size}}/rewards/{{variant}}.parquet",
+    log:
+        f"{RUN}/logs/curves/{{size}}/rewards-{{variant}}.log",
+    benchmark:
+        f"{RUN}/logs/curves/{{size}}/rewards-{{variant}}.tsv"
+    priority: 0
+    params:
+        pairs=lambda w: flags(scores=f"{RUN}/curves/{w.size}/scores.parquet"),
+
+
+use rule score_reward as curve_chain_rewards with:
+    input:
+        scores=f"{CHAIN}/scores/{config['scoring']['llm']}.parquet",
+        queries=f"{CHAIN}/queries.parquet",
+        pool=f"{RUN}/pool.parquet",
+        model=f"{RUN}/curves/{{size}}/reward/{{variant}}/model",
+    output:
+        f"{CHAIN}/rewards/{{size}}/{{variant}}.parquet",
+    log:
+        f"{RUN}/logs/curves/{{size}}/chain-{{variant}}.log",
+    benchmark:
+        f"{RUN}/logs/curves/{{size}}/chain-{{variant}}.tsv"
+    priority: 0
+    params:
+        pairs=flags(scores=f"{CHAIN}/scores/{config['scoring']['llm']}.parquet"),
+
+
+use rule train_retriever as curve_retriever with:
+    input:
+        scores=f"{RUN}/curves/{{size}}/scores.parquet",
+        rewards=lambda w: (
+            [f"{RUN}/curves/{w.size}/rewards/{variant(w.system)}.parquet"]
+            if SYSTEMS[w.system]["reward"]
+            else []
+        ),
+        queries=f"{RUN}/queries.parquet",
+        pool=f"{RUN}/training_pool.parquet",
+        model=model(config["retriever"]["model"]),
+    output:
+        model=directory(f"{RUN}/curves/{{size}}/retriever/{{system}}/model"),
+        log=f"{RUN}/curves/{{size}}/retriever/{{system}}/training.parquet",
+        pace=f"{RUN}/curves/{{size}}/retriever/{{system}}/pace.parquet",
+    log:
+        f"{RUN}/logs/curves/{{size}}/retriever-{{system}}.log",
+    benchmark:
+        f"{RUN}/logs/curves/{{size}}/retriever-{{system}}.tsv"
+    priority: 0
+    resources:
+        mem_mb=growing(32000),
+        runtime=growing(1440),
+        gpu=config["training"]["processes"],
+        computing=lambda w: computing(f"curves/{w.size}/retriever/{w.system}"),
