@@ -75,7 +75,12 @@ def token_ids(tokenizer: Any, chat: bool, text: str) -> list[int]:
     """The prompt as the model reads it, in its chat template where asked."""
     if chat:
         turn = [{"role": "user", "content": text}]
-        text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        try:
+            text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        except ValueError:
+            raise cli.UserError(
+                f"model {tokenizer.name_or_path}: has no chat template; set `chat` to false"
+            ) from None
     # the template has written the special tokens already
     out: list[int] = tokenizer(text, add_special_tokens=not chat, verbose=False)["input_ids"]
     return out
@@ -203,6 +208,12 @@ class Transformers:
         # absent in configurations of some architectures
         config = encoders.from_pretrained(AutoConfig, settings.model)
         self.encodes = bool(getattr(config, "is_encoder_decoder", False))
+        most = getattr(config.get_text_config(), "max_position_embeddings", None)
+        if most and not self.encodes and settings.max_input + settings.max_new > most:
+            raise cli.UserError(
+                f"model {settings.model}: reads and writes {most} tokens at most, not "
+                f"{settings.max_input} and {settings.max_new}; lower max_input or max_new"
+            )
         kind = AutoModelForSeq2SeqLM if self.encodes else AutoModelForCausalLM
         self.model = encoders.from_pretrained(
             kind, settings.model, dtype=getattr(torch, settings.dtype)
@@ -276,6 +287,8 @@ def add_arguments(p: cli.Parser) -> None:
 
 def settings(args: Any) -> Settings:
     stop = tuple(s.replace("\\n", "\n") for s in args.stop)
+    if "" in stop:
+        raise cli.UserError("--stop: an empty string would end every answer before it begins")
     model = str(Path(args.model).resolve()) if Path(args.model).is_dir() else args.model
     return Settings(args.backend, model, args.dtype, args.max_input, args.max_new, args.chat, stop,
                     args.seed, args.constrained)  # fmt: skip

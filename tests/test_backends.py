@@ -199,6 +199,27 @@ def test_chat_wraps_the_prompt_once_and_counts_the_template(folder):
     assert ask(backend, folder, [request], chat=True, max_input=n - 1)[1][0].used == 0
 
 
+def test_a_model_without_a_chat_template_cannot_chat(plain, folder):
+    with pytest.raises(cli.UserError, match="has no chat template; set `chat` to false"):
+        ask(plain, folder, [Request("Do it.", [], QUERY)], chat=True)
+
+
+def test_a_model_of_fewer_positions_than_a_prompt_may_take_is_refused(tmp_path):
+    short = tiny.causal(tmp_path / "neo", "gpt_neo", max_position_embeddings=64)
+    backends.load(settings(short, max_input=64 - NEW))
+    with pytest.raises(cli.UserError, match=f"64 tokens at most, not {65 - NEW} and {NEW}"):
+        backends.load(settings(short, max_input=65 - NEW))
+
+
+def test_an_empty_stop_string_is_refused(folder):
+    p = cli.parser("")
+    backends.add_arguments(p)
+    words = ["--model", str(folder), "--stop"]
+    assert backends.settings(p.parse_args(words)).stop == ()
+    with pytest.raises(cli.UserError, match="an empty string would end every answer"):
+        backends.settings(p.parse_args([*words, "\\n", ""]))
+
+
 @pytest.mark.parametrize("stop", [("\n",), (), ("\n\n", "Input:", "END")])
 @pytest.mark.parametrize("chat", [True, False])
 @pytest.mark.parametrize("constrained", [True, False])
