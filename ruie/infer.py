@@ -83,6 +83,13 @@ def ranked(paths: Sequence[Path]) -> dict[str, list[str]]:
     return found
 
 
+def shown(
+    pool: Path, queries: Sequence[Example], ranked: dict[str, list[str]], k: int
+) -> dict[str, Example]:
+    """The samples that prompts of ``k`` demonstrations show, by id."""
+    return examples.chosen(pool, (i for q in queries for i in ranked.get(q.id, [])[:k]))
+
+
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--queries", required=True, type=Path, help="EXAMPLES table")
@@ -115,8 +122,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.k:
         if not args.demonstrations or not args.pool:
             p.error("--k above 0 needs --demonstrations and --pool")
-        pool = examples.by_id(examples.read(args.pool))
         found = ranked([args.demonstrations])
+        pool = shown(args.pool, queries, found, args.k)
     asked, used = requests(queries, pool, found, args.k, args.quotes)
     short = sum(len(ids) < args.k for ids in used)
     if short:
