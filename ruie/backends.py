@@ -179,15 +179,20 @@ class Vllm:
             each.append(params)
         # nothing that an earlier job left in the cache may touch this one's numbers
         self.engine.reset_prefix_cache()
-        tokens = [{"prompt_token_ids": ids} for ids in prompts]
-        done = self.engine.generate(tokens, each or self.sampling, use_tqdm=False) if tokens else []
+        # prompts that begin alike one after the other: what they share is in the cache still
+        order = sorted(range(len(prompts)), key=prompts.__getitem__)
+        tokens = [{"prompt_token_ids": prompts[i]} for i in order]
+        params = [each[i] for i in order] if each else self.sampling
+        done = self.engine.generate(tokens, params, use_tqdm=False) if tokens else []
         if done:
             held = sum(d.num_cached_tokens or 0 for d in done)
             whole = sum(map(len, prompts))
             cli.log.info("prefix cache: %d of %d prompt tokens (%.1f %%) were in it", held, whole,
                          100 * held / max(whole, 1))  # fmt: skip
-        firsts = [d.outputs[0] for d in done]
-        return [(o.text, len(o.token_ids), o.finish_reason or "stop") for o in firsts]
+        out = [("", 0, "")] * len(prompts)
+        for i, o in zip(order, (d.outputs[0] for d in done), strict=True):
+            out[i] = o.text, len(o.token_ids), o.finish_reason or "stop"
+        return out
 
 
 class Transformers:

@@ -300,3 +300,42 @@ def test_vllm_tells_how_much_its_prefix_cache_held(caplog):
     caplog.clear()
     assert backend.generate([]) == []
     assert caplog.text == ""
+
+
+def test_vllm_gets_prompts_that_begin_alike_one_after_the_other(monkeypatch):
+    """Answers, and the grammar of each, stay with their prompt."""
+    import sys
+    from types import SimpleNamespace as Made
+
+    class Engine:
+        asked: list[list[int]] = []
+
+        def reset_prefix_cache(self):
+            pass
+
+        def generate(self, prompts, params, use_tqdm):
+            done = []
+            for i, p in enumerate(prompts):
+                ids = p["prompt_token_ids"]
+                self.asked.append(ids)
+                grammar = params[i].structured_outputs if isinstance(params, list) else None
+                output = Made(text=f"{ids} {grammar}", token_ids=ids, finish_reason="stop")
+                done.append(Made(outputs=[output], num_cached_tokens=0))
+            return done
+
+    class Sampling:
+        def clone(self):
+            return Sampling()
+
+    made = Made(StructuredOutputsParams=lambda grammar: grammar)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", made)
+    backend = object.__new__(backends.Vllm)
+    backend.engine, backend.sampling = Engine(), Sampling()
+    prompts = [[1, 9, 5], [1, 2], [1, 9, 4], [1, 2, 7], [1, 9, 5]]
+    for grammars in ((), ("a", "b", "c", "d", "e")):
+        Engine.asked = []
+        found = backend.generate(prompts, grammars)
+        given = grammars or [None] * len(prompts)
+        want = [(f"{p} {g}", len(p), "stop") for p, g in zip(prompts, given, strict=True)]
+        assert found == want
+        assert Engine.asked == [[1, 2], [1, 2, 7], [1, 9, 4], [1, 9, 5], [1, 9, 5]]
