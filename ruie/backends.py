@@ -234,6 +234,8 @@ class Transformers:
         end = self.tokenizer.eos_token_id
         also = self.model.generation_config.eos_token_id
         ends = {end, *(also if isinstance(also, list) else [also])} - {None}
+        # the tokenizer's end, too, as in vLLM: some models' own settings do not name it
+        ended = {"eos_token_id": sorted(ends)} if ends else {}
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else end
         if grammars and not self.reader:
             self.reader = constrain.reader(self.tokenizer, sorted(ends))
@@ -255,7 +257,7 @@ class Transformers:
                     max_new_tokens=self.settings.max_new, do_sample=False, pad_token_id=pad,
                     repetition_penalty=1.0,  # greedy, whatever the model's own settings
                     stop_strings=list(self.settings.stop) or None, tokenizer=self.tokenizer,
-                    logits_processor=masks,
+                    logits_processor=masks, **ended,
                 )  # fmt: skip
             before = 1 if self.encodes else width  # a decoder's start token
             for i, r in enumerate(rows):

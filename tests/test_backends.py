@@ -115,6 +115,20 @@ def with_ends(folder, alone):
     return make
 
 
+def test_the_tokenizers_end_token_ends_an_answer_though_the_models_settings_name_another(
+    folder, ids, alone
+):
+    backend = backends.load(settings(folder))
+    token = alone[0][4]
+    backend.tokenizer.eos_token = backend.tokenizer.convert_ids_to_tokens(token)
+    assert backend.model.generation_config.eos_token_id == 2
+    text, n, reason = backend.generate(ids[:1])[0]
+    at = alone[0].index(token)
+    # an end that the tokenizer does not know for a special token is written
+    assert text in [backend.tokenizer.decode(alone[0][:stop]) for stop in (at, at + 1)]
+    assert (n, reason) == (at, "stop")
+
+
 @pytest.mark.parametrize("where", ["tokenizer", "generation configuration"])
 def test_an_end_token_ends_one_answer_and_not_its_neighbours(with_ends, ids, alone, where):
     backend, token = with_ends(where)
