@@ -158,7 +158,8 @@ def chosen(path: str | Path, ids: Iterable[str]) -> dict[str, Example]:
     """The examples with these ids, by id, of a file that may be larger than memory. ``UserError``
     for an id that it does not hold."""
     asked = dict.fromkeys(ids)
-    wanted, found = pa.array(asked, pa.string()), {}
+    wanted = pa.array(asked, pa.string())
+    found: dict[str, Example] = {}
     for batch in parquet.batches(path, schemas.EXAMPLES, schemas.EXAMPLES.names):
         found |= by_id(from_table(batch.filter(pc.is_in(batch["id"], wanted))))
     if odd := [name for name in asked if name not in found]:
