@@ -75,7 +75,12 @@ def token_ids(tokenizer: Any, chat: bool, text: str) -> list[int]:
     """The prompt as the model reads it, in its chat template where asked."""
     if chat:
         turn = [{"role": "user", "content": text}]
-        text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        try:
+            text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        except ValueError:
+            raise cli.UserError(
+                f"model {tokenizer.name_or_path}: has no chat template; set `chat` to false"
+            ) from None
     # the template has written the special tokens already
     out: list[int] = tokenizer(text, add_special_tokens=not chat, verbose=False)["input_ids"]
     return out
@@ -174,15 +179,20 @@ class Vllm:
             each.append(params)
         # nothing that an earlier job left in the cache may touch this one's numbers
         self.engine.reset_prefix_cache()
-        tokens = [{"prompt_token_ids": ids} for ids in prompts]
-        done = self.engine.generate(tokens, each or self.sampling, use_tqdm=False) if tokens else []
+        # prompts that begin alike one after the other: what they share is in the cache still
+        order = sorted(range(len(prompts)), key=prompts.__getitem__)
+        tokens = [{"prompt_token_ids": prompts[i]} for i in order]
+        params = [each[i] for i in order] if each else self.sampling
+        done = self.engine.generate(tokens, params, use_tqdm=False) if tokens else []
         if done:
             held = sum(d.num_cached_tokens or 0 for d in done)
             whole = sum(map(len, prompts))
             cli.log.info("prefix cache: %d of %d prompt tokens (%.1f %%) were in it", held, whole,
                          100 * held / max(whole, 1))  # fmt: skip
-        firsts = [d.outputs[0] for d in done]
-        return [(o.text, len(o.token_ids), o.finish_reason or "stop") for o in firsts]
+        out = [("", 0, "")] * len(prompts)
+        for i, o in zip(order, (d.outputs[0] for d in done), strict=True):
+            out[i] = o.text, len(o.token_ids), o.finish_reason or "stop"
+        return out
 
 
 class Transformers:
@@ -203,6 +213,12 @@ class Transformers:
         # absent in configurations of some architectures
         config = encoders.from_pretrained(AutoConfig, settings.model)
         self.encodes = bool(getattr(config, "is_encoder_decoder", False))
+        most = getattr(config.get_text_config(), "max_position_embeddings", None)
+        if most and not self.encodes and settings.max_input + settings.max_new > most:
+            raise cli.UserError(
+                f"model {settings.model}: reads and writes {most} tokens at most, not "
+                f"{settings.max_input} and {settings.max_new}; lower max_input or max_new"
+            )
         kind = AutoModelForSeq2SeqLM if self.encodes else AutoModelForCausalLM
         self.model = encoders.from_pretrained(
             kind, settings.model, dtype=getattr(torch, settings.dtype)
@@ -218,6 +234,8 @@ class Transformers:
         end = self.tokenizer.eos_token_id
         also = self.model.generation_config.eos_token_id
         ends = {end, *(also if isinstance(also, list) else [also])} - {None}
+        # the tokenizer's end, too, as in vLLM: some models' own settings do not name it
+        ended = {"eos_token_id": sorted(ends)} if ends else {}
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else end
         if grammars and not self.reader:
             self.reader = constrain.reader(self.tokenizer, sorted(ends))
@@ -239,7 +257,7 @@ class Transformers:
                     max_new_tokens=self.settings.max_new, do_sample=False, pad_token_id=pad,
                     repetition_penalty=1.0,  # greedy, whatever the model's own settings
                     stop_strings=list(self.settings.stop) or None, tokenizer=self.tokenizer,
-                    logits_processor=masks,
+                    logits_processor=masks, **ended,
                 )  # fmt: skip
             before = 1 if self.encodes else width  # a decoder's start token
             for i, r in enumerate(rows):
@@ -276,6 +294,8 @@ def add_arguments(p: cli.Parser) -> None:
 
 def settings(args: Any) -> Settings:
     stop = tuple(s.replace("\\n", "\n") for s in args.stop)
+    if "" in stop:
+        raise cli.UserError("--stop: an empty string would end every answer before it begins")
     model = str(Path(args.model).resolve()) if Path(args.model).is_dir() else args.model
     return Settings(args.backend, model, args.dtype, args.max_input, args.max_new, args.chat, stop,
                     args.seed, args.constrained)  # fmt: skip

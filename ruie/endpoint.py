@@ -119,9 +119,13 @@ def _prices(text: str) -> tuple[str, tuple[float, ...]]:
     return name, prices
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is none of JSON's")
+
+
 def _object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

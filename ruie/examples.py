@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ruie import parquet, schemas
 from ruie.cli import UserError
@@ -151,6 +152,20 @@ def batches(path: str | Path, size: int) -> Iterator[list[Example]]:
     raises what ``read`` raises."""
     for batch in parquet.batches(path, schemas.EXAMPLES, schemas.EXAMPLES.names, size):
         yield from_table(batch)
+
+
+def chosen(path: str | Path, ids: Iterable[str]) -> dict[str, Example]:
+    """The examples with these ids, by id, of a file that may be larger than memory. ``UserError``
+    for an id that it does not hold."""
+    asked = dict.fromkeys(ids)
+    wanted = pa.array(asked, pa.string())
+    found: dict[str, Example] = {}
+    for batch in parquet.batches(path, schemas.EXAMPLES, schemas.EXAMPLES.names):
+        found |= by_id(from_table(batch.filter(pc.is_in(batch["id"], wanted))))
+    if odd := [name for name in asked if name not in found]:
+        raise UserError(f"{path}: holds no sample {odd[0]!r}, which was retrieved from another "
+                        "pool; run retrieve again")  # fmt: skip
+    return found
 
 
 def by_id(examples: Iterable[Example]) -> dict[str, Example]:

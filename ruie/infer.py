@@ -82,11 +82,22 @@ def ranked(paths: Sequence[Path], by_score: int | None = None) -> dict[str, list
         for row in table.to_pylist():
             pair = (row["score"], row["demonstration_id"])
             found.setdefault(row["query_id"], []).append(pair)
+        if table.group_by(["query_id", "demonstration_id"]).aggregate([]).num_rows < len(table):
+            raise cli.UserError(
+                f"{path}: names a demonstration twice for a query; run retrieve again"
+            )
     if by_score is not None:
         if any(score is None for some in found.values() for score, _ in some):
             raise cli.UserError(f"{paths[0]}: a demonstration has no score; run retrieve again")
         found = {q: sorted(some[:by_score], key=lambda p: -p[0]) for q, some in found.items()}
     return {query: [name for _, name in some] for query, some in found.items()}
+
+
+def shown(
+    pool: Path, queries: Sequence[Example], ranked: dict[str, list[str]], k: int
+) -> dict[str, Example]:
+    """The samples that prompts of ``k`` demonstrations show, by id."""
+    return examples.chosen(pool, (i for q in queries for i in ranked.get(q.id, [])[:k]))
 
 
 def parser() -> cli.Parser:
@@ -123,8 +134,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.k:
         if not args.demonstrations or not args.pool:
             p.error("--k above 0 needs --demonstrations and --pool")
-        pool = examples.by_id(examples.read(args.pool))
         found = ranked([args.demonstrations], args.k if args.by_score else None)
+        pool = shown(args.pool, queries, found, args.k)
     asked, used = requests(queries, pool, found, args.k, args.quotes)
     short = sum(len(ids) < args.k for ids in used)
     if short:
@@ -140,6 +151,9 @@ def main(argv: list[str] | None = None) -> None:
     table = rows(queries, asked, used, answers, key)
     reasons = Counter(a.finish_reason for a in answers)
     failed = sum(a.error is not None for a in answers)
+    empty = sum(not a.text and a.error is None for a in answers)
+    if empty:
+        cli.log.warning("%d answers are empty, as of a model that begins with a stop string", empty)
     cli.log.info(
         "%d answers (%s); %d demonstrations dropped to fit %d tokens; %d errors", len(answers),
         ", ".join(f"{n} {r}" for r, n in sorted(reasons.items())),

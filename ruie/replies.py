@@ -33,6 +33,8 @@ _FILTER = re.compile(
 FILTERED = "the endpoint's content filter withheld the answer"
 #: Reasons to end that mean a server in trouble and no answer.
 _BROKEN_OFF = ("insufficient_system_resource", "abort", "error")
+#: Where servers put what is no answer: why the model refuses, and what it thinks.
+ELSEWHERE = ("refusal", "reasoning_content", "reasoning")
 LONGEST = 300  # characters of a server's message that are shown
 _INT32 = 2**31
 
@@ -136,12 +138,21 @@ def _reply(body: str, what: str, line: Callable[[str], str]) -> Reply:
     error = None
     if reason == "content_filter":
         error = FILTERED
-    elif not isinstance(text, str):
+    elif not isinstance(text, str) or (not text.strip() and _is_elsewhere(choice)):
         # a refusal, or a model whose thinking took all its tokens: not an empty answer
         error = f"the answer holds no text (finish_reason {reason})"
     # what UTF-8 cannot hold, a table cannot
     text = "" if error else text.encode("utf-8", "replace").decode()
     return Reply(text, reason, prompt, completion, cached, error)
+
+
+def _is_elsewhere(choice: dict[str, Any]) -> bool:
+    """Whether all that the model said stands in a field of its own: some servers leave the text
+    empty instead of null."""
+    message = choice.get("message")
+    return isinstance(message, dict) and any(
+        isinstance(said := message.get(name), str) and said.strip() for name in ELSEWHERE
+    )
 
 
 def _count(found: Any, name: str) -> int | None:

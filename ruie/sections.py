@@ -275,6 +275,8 @@ def inference(predictions: pd.DataFrame, order: list[str]) -> Html:
     rows = []
     for names, part in predictions.groupby(KEY):
         reasons = Counter(part["finish_reason"].fillna("none"))
+        dropped = part.groupby("dataset")["dropped"].sum().sort_values(ascending=False)
+        dropped = dropped[dropped > 0]
         rows.append(
             [
                 *names,
@@ -285,6 +287,7 @@ def inference(predictions: pd.DataFrame, order: list[str]) -> Html:
                 int(part["completion_tokens"].sum()),
                 int((part["dropped"] > 0).sum()),
                 int(part["dropped"].sum()),
+                ", ".join(f"{name} {n:,}" for name, n in dropped.items()),
                 reasons["length"],
                 ", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items())),
                 int(part["error"].notna().sum()),
@@ -293,7 +296,8 @@ def inference(predictions: pd.DataFrame, order: list[str]) -> Html:
     rows.sort(key=lambda r: (r[0], r[1], order.index(str(r[2]))))
     headers = [
         "LLM", "k", "System", "Answers", "Datasets", "Prompt tokens, mean",
-        "New tokens, mean", "in all", "Prompts cut", "Demonstrations dropped", "Answers cut",
+        "New tokens, mean", "in all", "Prompts cut", "Demonstrations dropped", "of",
+        "Answers cut",
         "Finish reasons", "Without answer",
     ]  # fmt: skip
     text = (

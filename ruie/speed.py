@@ -113,8 +113,8 @@ def main(argv: list[str] | None = None) -> None:
     empty = [str(path) for path, found in zip(args.queries, datasets, strict=True) if not found]
     if empty:
         raise cli.UserError(f"{empty[0]}: holds no query; leave it out")
-    pool = examples.by_id(examples.read(args.pool))
     ranked = infer.ranked(args.demonstrations)
+    pool = infer.shown(args.pool, [q for some in datasets for q in some], ranked, max(args.k))
     settings = backends.settings(args)
     rows = run(backends.load(settings), settings, datasets, pool, ranked, args.k, args.llm,
                quotes=args.quotes)  # fmt: skip

@@ -215,6 +215,12 @@ def test_the_deadline_holds_for_all_tries(tmp_path):
     assert "leaves no time for another; slow down" in answer.error
 
 
+def unanswered(reason="stop", **elsewhere):
+    """An empty text, and what the model said in another field."""
+    message = {"content": " \n", **elsewhere}
+    return Step(body={"choices": [{"message": message, "finish_reason": reason}]})
+
+
 @pytest.mark.parametrize(
     ("step", "reason", "error"),
     [
@@ -232,6 +238,10 @@ def test_the_deadline_holds_for_all_tries(tmp_path):
         (said(None, reason="length"), "length",
          "the answer holds no text (finish_reason length)"),
         (said(["a"]), "stop", "the answer holds no text (finish_reason stop)"),
+        (unanswered(refusal="I cannot"), "stop", "the answer holds no text (finish_reason stop)"),
+        (unanswered("length", reasoning_content="Hmm,"), "length",
+         "the answer holds no text (finish_reason length)"),
+        (unanswered(reasoning="Hmm,"), "stop", "the answer holds no text (finish_reason stop)"),
     ],
 )  # fmt: skip
 def test_what_concerns_one_request_is_its_error(tmp_path, step, reason, error):
@@ -243,6 +253,11 @@ def test_what_concerns_one_request_is_its_error(tmp_path, step, reason, error):
     assert [a.error for a in answers] == [None, error, None]
     assert answers[1].finish_reason == reason
     assert set(server.times.values()) == {1}
+
+
+def test_an_empty_text_and_nothing_elsewhere_is_an_answer(tmp_path):
+    (answer,), _ = ask(tmp_path, lambda *_: unanswered(refusal=None, reasoning=""))
+    assert (answer.text, answer.error) == ("", None)
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 301, 302, 307])

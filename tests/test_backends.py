@@ -115,6 +115,20 @@ def with_ends(folder, alone):
     return make
 
 
+def test_the_tokenizers_end_token_ends_an_answer_though_the_models_settings_name_another(
+    folder, ids, alone
+):
+    backend = backends.load(settings(folder))
+    token = alone[0][4]
+    backend.tokenizer.eos_token = backend.tokenizer.convert_ids_to_tokens(token)
+    assert backend.model.generation_config.eos_token_id == 2
+    text, n, reason = backend.generate(ids[:1])[0]
+    at = alone[0].index(token)
+    # an end that the tokenizer does not know for a special token is written
+    assert text in [backend.tokenizer.decode(alone[0][:stop]) for stop in (at, at + 1)]
+    assert (n, reason) == (at, "stop")
+
+
 @pytest.mark.parametrize("where", ["tokenizer", "generation configuration"])
 def test_an_end_token_ends_one_answer_and_not_its_neighbours(with_ends, ids, alone, where):
     backend, token = with_ends(where)
@@ -199,6 +213,27 @@ def test_chat_wraps_the_prompt_once_and_counts_the_template(folder):
     assert ask(backend, folder, [request], chat=True, max_input=n - 1)[1][0].used == 0
 
 
+def test_a_model_without_a_chat_template_cannot_chat(plain, folder):
+    with pytest.raises(cli.UserError, match="has no chat template; set `chat` to false"):
+        ask(plain, folder, [Request("Do it.", [], QUERY)], chat=True)
+
+
+def test_a_model_of_fewer_positions_than_a_prompt_may_take_is_refused(tmp_path):
+    short = tiny.causal(tmp_path / "neo", "gpt_neo", max_position_embeddings=64)
+    backends.load(settings(short, max_input=64 - NEW))
+    with pytest.raises(cli.UserError, match=f"64 tokens at most, not {65 - NEW} and {NEW}"):
+        backends.load(settings(short, max_input=65 - NEW))
+
+
+def test_an_empty_stop_string_is_refused(folder):
+    p = cli.parser("")
+    backends.add_arguments(p)
+    words = ["--model", str(folder), "--stop"]
+    assert backends.settings(p.parse_args(words)).stop == ()
+    with pytest.raises(cli.UserError, match="an empty string would end every answer"):
+        backends.settings(p.parse_args([*words, "\\n", ""]))
+
+
 @pytest.mark.parametrize("stop", [("\n",), (), ("\n\n", "Input:", "END")])
 @pytest.mark.parametrize("chat", [True, False])
 @pytest.mark.parametrize("constrained", [True, False])
@@ -279,3 +314,42 @@ def test_vllm_tells_how_much_its_prefix_cache_held(caplog):
     caplog.clear()
     assert backend.generate([]) == []
     assert caplog.text == ""
+
+
+def test_vllm_gets_prompts_that_begin_alike_one_after_the_other(monkeypatch):
+    """Answers, and the grammar of each, stay with their prompt."""
+    import sys
+    from types import SimpleNamespace as Made
+
+    class Engine:
+        asked: list[list[int]] = []
+
+        def reset_prefix_cache(self):
+            pass
+
+        def generate(self, prompts, params, use_tqdm):
+            done = []
+            for i, p in enumerate(prompts):
+                ids = p["prompt_token_ids"]
+                self.asked.append(ids)
+                grammar = params[i].structured_outputs if isinstance(params, list) else None
+                output = Made(text=f"{ids} {grammar}", token_ids=ids, finish_reason="stop")
+                done.append(Made(outputs=[output], num_cached_tokens=0))
+            return done
+
+    class Sampling:
+        def clone(self):
+            return Sampling()
+
+    made = Made(StructuredOutputsParams=lambda grammar: grammar)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", made)
+    backend = object.__new__(backends.Vllm)
+    backend.engine, backend.sampling = Engine(), Sampling()
+    prompts = [[1, 9, 5], [1, 2], [1, 9, 4], [1, 2, 7], [1, 9, 5]]
+    for grammars in ((), ("a", "b", "c", "d", "e")):
+        Engine.asked = []
+        found = backend.generate(prompts, grammars)
+        given = grammars or [None] * len(prompts)
+        want = [(f"{p} {g}", len(p), "stop") for p, g in zip(prompts, given, strict=True)]
+        assert found == want
+        assert Engine.asked == [[1, 2], [1, 2, 7], [1, 9, 4], [1, 9, 5], [1, 9, 5]]

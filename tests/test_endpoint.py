@@ -121,6 +121,7 @@ def test_what_needs_the_models_probabilities_is_refused():
     "words",
     [["--prices", "a=1"], ["--prices", "a=1,x"], ["--prices", "a=1,-2"], ["--prices", "1,2"],
      ["--prices", "a=nan,1"], ["--extra", "[1]"], ["--extra", "{"], ["--extra", "[" * 100_000],
+     ["--extra", '{"x": NaN}'],
      ["--deadline", "0"], ["--deadline", "inf"], ["--deadline", "x"], ["--tries", "0"]],
 )  # fmt: skip
 def test_flags_that_mean_nothing_are_refused(words, capsys):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruie import examples, parquet, schemas
+from ruie.cli import UserError
 from ruie.examples import Annotation, Event, Example, Span
 
 
@@ -82,6 +83,16 @@ def test_read_joins_files_in_order(one_of_each, tmp_path):
         parquet.write(examples.to_table(part), schemas.EXAMPLES, paths[-1])
     assert examples.read(*paths) == one_of_each[3:] + one_of_each[:3]
     assert examples.read() == []
+
+
+def test_chosen_reads_what_is_asked_for_and_misses_nothing(one_of_each, tmp_path):
+    path = tmp_path / "pool.parquet"
+    parquet.write(examples.to_table(one_of_each), schemas.EXAMPLES, path)
+    first, *_, last = one_of_each
+    assert examples.chosen(path, [last.id, first.id, last.id]) == {first.id: first, last.id: last}
+    assert examples.chosen(path, []) == {}
+    with pytest.raises(UserError, match="holds no sample 'nobody', which was retrieved from anoth"):
+        examples.chosen(path, [first.id, "nobody"])
 
 
 def test_by_id(one_of_each):

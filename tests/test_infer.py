@@ -124,6 +124,32 @@ def test_a_tight_budget_drops_the_least_relevant_one(folder):
     assert (row["demonstrations"], row["dropped"]) == (["d2"], 1)
 
 
+def test_the_pool_is_read_for_what_is_shown_alone(folder, tmp_path, monkeypatch):
+    """A pool may hold a million samples, and Python objects of them all take many gigabytes."""
+    made = []
+    from_table = infer.examples.from_table
+    monkeypatch.setattr(
+        infer.examples, "from_table", lambda t: made.extend(found := from_table(t)) or found
+    )
+    run(folder, "--k", "1", *shots(folder))
+    assert sorted(e.id for e in made) == ["d1", "d2", "q1", "q2"]
+
+
+def test_a_demonstration_of_another_pool_is_a_user_error(folder, tmp_path):
+    other = tiny.write_examples(POOL[1:], tmp_path / "other.parquet")
+    words = ["--pool", str(other), "--demonstrations", str(folder / "c.parquet")]
+    with pytest.raises(UserError, match="other.parquet: holds no sample 'd1'"):
+        run(folder, "--k", "2", *words)
+
+
+def test_a_demonstration_twice_is_a_user_error(folder, tmp_path):
+    rows = parquet.read(folder / "c.parquet", schemas.CANDIDATES).to_pylist()
+    parquet.write([*rows, {**rows[0], "rank": 9}], schemas.CANDIDATES, tmp_path / "c.parquet")
+    words = ["--pool", str(folder / "pool.parquet"), "--demonstrations", str(tmp_path / "c.parquet")]
+    with pytest.raises(UserError, match="c.parquet: names a demonstration twice"):
+        run(folder, "--k", "1", *words)
+
+
 def test_k_above_0_without_demonstrations_is_refused(folder, capsys):
     with pytest.raises(SystemExit):
         run(folder, "--k", "1")

@@ -131,3 +131,20 @@ def test_config_faults_are_one_line(project: Path, changes: dict, says: str) -> 
     printed = snakemake(project, "-n", "table1", *overrides(project, **changes), fails=True)
     assert re.search(says, printed), printed[-3000:]
     assert "Traceback" not in printed
+
+
+def test_studies_of_tables_7_and_8_name_the_papers_models() -> None:
+    """Each on top of the demo's data; an endpoint needs no model's files."""
+    printed = snakemake(
+        ROOT, "-n", "--forceall", "table8", "--configfile", "workflow/demo.yaml",
+        "workflow/studies/table8.yaml",
+    )  # fmt: skip
+    asked = set(re.findall(r"^ +wildcards: .*\bllm=([\w.-]+), k=", printed, re.M))
+    assert asked == {
+        "llama-3.1-8b-instruct", "llama-3-8b-instruct", "qwen1.5-7b-chat", "qwen1.5-14b-chat",
+        "deepseek-chat",
+    }  # fmt: skip
+    printed = snakemake(
+        ROOT, "-n", "scores", "--configfile", "workflow/demo.yaml", "workflow/studies/table7.yaml"
+    )
+    assert "results/gptneo/scores/gpt-neo-2.7b.parquet" in printed
