@@ -145,7 +145,12 @@ def test_a_demonstration_of_another_pool_is_a_user_error(folder, tmp_path):
 def test_a_demonstration_twice_is_a_user_error(folder, tmp_path):
     rows = parquet.read(folder / "c.parquet", schemas.CANDIDATES).to_pylist()
     parquet.write([*rows, {**rows[0], "rank": 9}], schemas.CANDIDATES, tmp_path / "c.parquet")
-    words = ["--pool", str(folder / "pool.parquet"), "--demonstrations", str(tmp_path / "c.parquet")]
+    words = [
+        "--pool",
+        str(folder / "pool.parquet"),
+        "--demonstrations",
+        str(tmp_path / "c.parquet"),
+    ]
     with pytest.raises(UserError, match="c.parquet: names a demonstration twice"):
         run(folder, "--k", "1", *words)
 
