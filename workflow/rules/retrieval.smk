@@ -86,7 +86,6 @@ rule retrieve:
         unpack(retriever_inputs),
         queries=f"{RUN}/test/{{dataset}}.parquet",
         pool=f"{RUN}/pool.parquet",
-        code=code("retrieve", "bm25", "ranking", "search", "vectors"),
     output:
         f"{RUN}/demonstrations/{{system}}/{{dataset}}.parquet",
     log:
@@ -97,6 +96,7 @@ rule retrieve:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        code=syntax("retrieve", "bm25", "ranking", "search", "vectors"),
         flags=retriever_flags,
         files=lambda w: flags(**retriever_inputs(w)),
     shell:
