@@ -40,7 +40,8 @@ def counted(printed: str) -> dict[str, int]:
             return {}
         raise cli.UserError("the dry run says no job counts; try it by hand: snakemake -n")
     stats = printed.split("Job stats:")[1].split("\ntotal")[0]
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+) *$", stats, re.M)}
+    found = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+) *$", stats, re.M)}
+    return {rule: n for rule, n in found.items() if rule != "all"}  # the target itself
 
 
 def dry_run(snakefile: Path, config: Path) -> dict[str, int]:

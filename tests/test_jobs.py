@@ -18,7 +18,8 @@ job              count
 score                3
 train_reward         2
 table                1
-total                6
+all                  1
+total                7
 
 Job stats:
 job              count

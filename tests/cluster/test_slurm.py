@@ -121,7 +121,7 @@ def unscored(project: Project, *shards: int, **faults: str) -> None:
     """Take the scores of shards away, and give those named (shard0 and so on) faults."""
     named = {name.removeprefix("shard"): fault for name, fault in faults.items()}
     for shard in {*map(str, shards), *named}:
-        (project.folder / f"{RUN}/scores/tiny-lm/{shard}.parquet").unlink()
+        (project.folder / f"{RUN}/scores/tiny-lm/{shard}-of-4.parquet").unlink()
     (project.folder / SCORES).unlink()
     shutil.rmtree(project.folder / "results/score_store")
     shutil.rmtree(project.folder / "faults", ignore_errors=True)
@@ -152,7 +152,7 @@ def states(node: Node, since: int) -> list[str]:
 
 def stored(project: Project, shard: int) -> int:
     """Pairs that the last attempt of a shard found in the store."""
-    log = (project.folder / f"{RUN}/logs/score/tiny-lm-{shard}.log").read_text()
+    log = (project.folder / f"{RUN}/logs/score/tiny-lm-{shard}-of-4.log").read_text()
     found = re.search(r"(\d+) of them in the store", log)
     return int(found[1]) if found else 0
 
@@ -191,7 +191,7 @@ def test_without_retries_a_cancelled_job_ends_the_run_and_the_next_one_goes_on(
     assert "Exiting because a job execution failed" in run.printed()
     # the other one came to its end
     shards = project.folder / RUN / "scores/tiny-lm"
-    assert sorted(p.name for p in shards.glob("?.parquet")) == [f"{i}.parquet" for i in (1, 2, 3)]
+    assert sorted(p.name for p in shards.glob("?-of-4.parquet")) == [f"{i}-of-4.parquet" for i in (1, 2, 3)]
     before = len(node.ended("score"))
     again = Run(project, node, *cluster("scores"))
     assert again.end() == 0, again.printed()[-5000:]
