@@ -191,7 +191,9 @@ def test_without_retries_a_cancelled_job_ends_the_run_and_the_next_one_goes_on(
     assert "Exiting because a job execution failed" in run.printed()
     # the other one came to its end
     shards = project.folder / RUN / "scores/tiny-lm"
-    assert sorted(p.name for p in shards.glob("?-of-4.parquet")) == [f"{i}-of-4.parquet" for i in (1, 2, 3)]
+    assert sorted(p.name for p in shards.glob("?-of-4.parquet")) == [
+        f"{i}-of-4.parquet" for i in (1, 2, 3)
+    ]
     before = len(node.ended("score"))
     again = Run(project, node, *cluster("scores"))
     assert again.end() == 0, again.printed()[-5000:]
