@@ -25,6 +25,7 @@ include: "workflow/rules/inference.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/plan.smk"
 
 
 rule all:

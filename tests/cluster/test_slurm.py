@@ -152,7 +152,7 @@ def states(node: Node, since: int) -> list[str]:
 
 def stored(project: Project, shard: int) -> int:
     """Pairs that the last attempt of a shard found in the store."""
-    log = (project.folder / f"{RUN}/logs/score/tiny-lm-{shard}.log").read_text()
+    log = (project.folder / f"{RUN}/logs/score/tiny-lm-{shard}-of-4.log").read_text()
     found = re.search(r"(\d+) of them in the store", log)
     return int(found[1]) if found else 0
 
@@ -286,7 +286,9 @@ def test_scores_of_another_site_are_taken_from_the_files_that_it_sends(
     again = Run(project, node, *cluster("scores"))
     assert again.end() == 0, again.printed()[-5000:]
     assert states(node, before) == ["COMPLETED"] * 4
-    logs = [(project.folder / f"{RUN}/logs/score/tiny-lm-{n}.log").read_text() for n in range(4)]
+    logs = [
+        (project.folder / f"{RUN}/logs/score/tiny-lm-{n}-of-4.log").read_text() for n in range(4)
+    ]
     assert ["all in the store" in log for log in logs] == [False, True, False, True]
     same_scores(project)
 

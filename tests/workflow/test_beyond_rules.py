@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from test_workflow import Project
+from tiny_project import Project
 
 from ruie import registry
 from ruie.cli import UserError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_workflow import RUN, Project
+from tiny_project import RUN, Project
 
 CHANGES = {
     "systems": {

@@ -1,182 +1,278 @@
-"""What a change reruns: the jobs that a dry run plans after a finished run (docs/reruns.md)."""
+"""What a change reruns: a finished run is made up (every output an empty file, taken as it is by
+``--touch``), and a dry run says what it would do after the change. No stage is computed."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny_project import ROOT, RUN, Project
+import yaml
+
+ROOT = Path(__file__).parents[2]
+RUN = "results/tiny"
+TABLES = [f"{RUN}/tables/heldout.parquet", f"{RUN}/tables/heldin.parquet"]
+#: careers and film are evaluated, film is held out; the last two are there to be added.
+DATASETS = ["news", "careers", "film", "history", "drug_effects"]
+CONFIG: dict[str, Any] = {
+    "run": "tiny",
+    "datasets": {"root": "data", "include": ["news", "careers", "film"]},
+    "models": {
+        **{name: {"path": f"lms/{name}"} for name in ("scorer", "answerer", "other")},
+        "encoder": {"path": "lms/encoder"},
+    },
+    "scoring": {"llm": "scorer", "shards": 2},
+    "reward": {"model": "encoder"},
+    "retriever": {"model": "encoder"},
+    "evaluation": {
+        "held_in": ["careers"],
+        "systems": ["bm25", "ruie"],
+        "llms": ["answerer"],
+        "k": [2],
+    },
+}
+#: What follows new demonstrations, and what follows new preferences.
+ANSWERED = {"retrieve", "infer", "evaluate", "table"}
+TRAINED = {"train_reward", "score_reward", "train_retriever", "encode"}
+SCORED = {"score_plan", "score", "gather"}
 
 pytestmark = pytest.mark.workflow
 
 
-@contextmanager
-def changed(path: Path, text: str) -> Iterator[None]:
-    before = path.read_text()
-    try:
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = merged(out[key], value) if nested else value
+    return out
+
+
+class Project:
+    """A copy of the workflow, of its data and of a made-up run, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("Snakefile", "config.yaml"):
+            shutil.copy(ROOT / name, folder / name)
+        for name in ("workflow", "ruie", "profiles"):
+            shutil.copytree(
+                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        for name in DATASETS:
+            source = next((ROOT / "workflow/datasets/demo").glob(f"*/{name}"))
+            shutil.copytree(source, folder / "data" / source.parent.name / name)
+        for entry in CONFIG["models"].values():
+            (folder / entry["path"]).mkdir(parents=True)
+            (folder / entry["path"] / "config.json").write_text("{}")
+        for path, _ in self.summary():
+            made = folder / path
+            if made.suffix:
+                made.parent.mkdir(parents=True, exist_ok=True)
+                made.touch()
+            else:
+                made.mkdir(parents=True, exist_ok=True)
+        self.snakemake("--touch", "--forceall")
+
+    def snakemake(self, *words: str, changes: dict[str, Any] | None = None) -> str:
+        demo = yaml.safe_load((self.folder / "workflow/demo.yaml").read_text())
+        config = merged(merged(demo, CONFIG), changes or {})
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+        cores = [] if "--cores" in words else ["--cores", "2"]
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *TABLES, *cores, *words,
+             "--configfile", "tiny.yaml"],
+            cwd=self.folder, text=True, capture_output=True, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stdout
+
+    def summary(self, *words: str, changes: dict[str, Any] | None = None) -> list[tuple[str, str]]:
+        """(output, its rule) of each job that would run."""
+        lines = self.snakemake("--summary", *words, changes=changes).splitlines()
+        rows = [line.split("\t") for line in lines if line.count("\t") == 5]
+        assert rows[0][0] == "output_file", rows[:3]
+        return [(row[0], row[2]) for row in rows[1:] if row[5] != "no update"]
+
+    def rerun(self, *words: str, **changes: Any) -> set[str]:
+        """The rules of which a job would run."""
+        return {rule for _, rule in self.summary(*words, changes=changes)}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def edit(project: Project) -> Iterator[Callable[[str, Callable[[str], str]], None]]:
+    """Changes a file of the project until the test is over."""
+    before: dict[Path, str] = {}
+
+    def change(name: str, how: Callable[[str], str]) -> None:
+        path = project.folder / name
+        before.setdefault(path, path.read_text())
+        path.write_text(how(path.read_text()))
+
+    yield change
+    for path, text in before.items():
         path.write_text(text)
-        yield
-    finally:
-        path.write_text(before)
 
 
-def test_second_run_does_nothing(project: Project) -> None:
-    assert "Nothing to be done" in project.snakemake()
+def test_a_finished_run_is_finished(project: Project) -> None:
+    assert project.rerun() == set()
 
 
-def test_changed_test_set_reruns_its_own_evaluation_alone(project: Project) -> None:
-    path = project.folder / "data/NER/film/test.json"
-    with changed(path, json.dumps(json.loads(path.read_text())[1:])):
-        assert project.planned() == {
-            "normalize": 1, "test_queries": 1, "retrieve": 2, "infer_zero_shot": 1, "infer": 2,
-            "evaluate": 3, "table": 1,
-        }  # fmt: skip
-    # the same bytes again, though newer: nothing to do
-    assert project.planned() == {}
+def test_a_touched_but_unchanged_input_reruns_nothing(project: Project) -> None:
+    for split in ("train", "test"):
+        (project.folder / f"data/NER/film/{split}.json").touch()
+    assert project.rerun() == set()
 
 
-def test_a_touched_input_reruns_nothing(project: Project) -> None:
-    for path in ("data/NER/news/train.json", "data/NER/film/labels.json", "ruie/evaluate.py"):
-        os.utime(project.folder / path)
-    assert project.planned() == {}
+def test_one_test_set_reruns_its_own_evaluation(project: Project, edit: Any) -> None:
+    edit("data/NER/film/test.json", lambda text: text + "\n")
+    planned = project.summary()
+    assert {rule for _, rule in planned} == {
+        "normalize", "test_queries", "retrieve", "infer_zero_shot", "infer", "evaluate", "table",
+    }  # fmt: skip
+    assert all("film" in path for path, rule in planned if rule != "table")
+    assert [path for path, rule in planned if rule == "table"] == TABLES[:1]
 
 
-def test_changed_labels_rerun_what_shows_them(project: Project) -> None:
-    path = project.folder / "data/NER/film/labels.json"
-    with changed(path, json.dumps([*json.loads(path.read_text()), "studio"])):
-        planned = project.planned()
-    # both splits of film, so the pool; nothing that was trained on
-    assert planned["normalize"] == 2
-    assert planned["pool"] == 1
-    assert not {"candidates", "score", "train_reward", "train_retriever"} & set(planned)
+def test_an_added_held_in_dataset_trains_anew(project: Project) -> None:
+    include = [*CONFIG["datasets"]["include"], "drug_effects"]
+    planned = project.summary(changes={"datasets": {"include": include}})
+    assert {rule for _, rule in planned} == {
+        "normalize", "pool", "training_queries", "bm25_index", "candidates", *SCORED, *TRAINED,
+        *ANSWERED,
+    }  # fmt: skip
+    assert {path for path, rule in planned if rule == "normalize"} == {
+        f"{RUN}/data/drug_effects/train.parquet",
+        f"{RUN}/data/drug_effects/train.report.parquet",
+    }
 
 
-def test_added_baseline_trains_and_scores_nothing(project: Project) -> None:
-    planned = project.planned(changes={"evaluation": {"systems": ["bm25", "ruie", "bm25_task"]}})
-    # one index for the new range; 2 datasets, one system more
-    assert planned == {"bm25_index": 1, "retrieve": 2, "infer": 2, "evaluate": 2, "table": 2}
-
-
-def test_changed_k_reruns_inference_alone(project: Project) -> None:
-    # 2 systems x 2 datasets; zero-shot stays
-    expected = {"infer": 4, "evaluate": 4, "table": 2}
-    assert project.planned(changes={"evaluation": {"k": [1]}}) == expected
-
-
-def test_what_changes_the_speed_alone_reruns_nothing(project: Project) -> None:
-    for section, values in {
-        "scoring": {"batch_tokens": 64, "cache_mb": 99},
-        "training": {"save_every": 1},
-        "inference": {"engine": "own", "concurrency": 2, "tries": 1},
-    }.items():
-        assert project.planned(changes={section: values}) == {}, section
-    assert project.planned("--cores", "1") == {}
-
-
-def test_changed_alpha_retrains_the_retriever_alone(project: Project) -> None:
-    planned = project.planned(changes={"retriever": {"alpha": 0.5}})
-    assert planned == {
-        "train_retriever": 1, "encode": 1, "retrieve": 2, "infer": 2, "evaluate": 2, "table": 2,
+def test_an_added_held_out_dataset_trains_nothing(project: Project) -> None:
+    """Its training set is in the pool of demonstrations, so every system searches anew."""
+    include = [*CONFIG["datasets"]["include"], "history"]
+    planned = project.summary(changes={"datasets": {"include": include}})
+    assert {rule for _, rule in planned} == {
+        "normalize", "pool", "bm25_index", "encode", "test_queries", "infer_zero_shot", *ANSWERED,
+    }  # fmt: skip
+    alone = {"normalize", "test_queries", "infer_zero_shot"}
+    assert all("history" in path for path, rule in planned if rule in alone)
+    assert {path for path, rule in planned if rule in ("pool", "bm25_index")} == {
+        f"{RUN}/pool.parquet", f"{RUN}/bm25/pool/mixed",
     }  # fmt: skip
 
 
-#: What follows when the retriever is another one: 2 datasets, one system at one k.
-RETRIEVER = {"encode": 1, "retrieve": 2, "infer": 2, "evaluate": 2, "table": 2}
-TRAINING = {"train_reward": 1, "score_reward": 1, "train_retriever": 1, **RETRIEVER}
+def test_k_reruns_answers(project: Project) -> None:
+    planned = project.summary(changes={"evaluation": {"k": [1]}})
+    assert {rule for _, rule in planned} == {"infer", "evaluate", "table"}
+    assert all("/k1/" in path for path, rule in planned if rule != "table")
 
 
-def test_changed_scoring_llm_scores_and_trains_anew(project: Project) -> None:
-    with other_model(project) as models:
-        planned = project.planned(changes={**models, "scoring": {"llm": "other-lm"}})
-    # BM25, its candidates and what does not hang on the training stay
-    assert planned == {"plan": 1, "score": 2, "gather": 1, **TRAINING}
+def test_a_further_k_leaves_the_others(project: Project) -> None:
+    planned = project.summary(changes={"evaluation": {"k": [2, 4]}})
+    assert {rule for _, rule in planned} == {"infer", "evaluate", "table"}
+    assert all("/k4/" in path for path, rule in planned if rule != "table")
 
 
-@pytest.mark.parametrize("llms", [["other-lm"], ["tiny-lm", "other-lm"]])
-def test_another_llm_for_inference_answers_and_no_more(project: Project, llms: list[str]) -> None:
-    """Alone or beside the first, whose answers stay: 2 systems and zero-shot x 2 datasets."""
-    with other_model(project) as models:
-        planned = project.planned(changes={**models, "evaluation": {"llms": llms}})
-    assert planned == {"infer_zero_shot": 2, "infer": 4, "evaluate": 6, "table": 2}
+def test_alpha_reruns_the_retriever_and_what_follows(project: Project) -> None:
+    planned = project.summary(changes={"retriever": {"alpha": 0.5}})
+    assert {rule for _, rule in planned} == {"train_retriever", "encode", *ANSWERED}
+    assert all("/ruie" in path for path, rule in planned if rule != "table")
 
 
-@contextmanager
-def other_model(project: Project) -> Iterator[dict]:
-    folder = project.folder / "other lm"
-    shutil.copytree(project.folder / "tiny lm", folder)
-    try:
-        yield {"models": {"other-lm": {"path": folder.name, "dtype": "float32"}}}
-    finally:
-        shutil.rmtree(folder)
+def test_the_scoring_llm_reruns_scoring_and_training(project: Project) -> None:
+    planned = project.summary(changes={"scoring": {"llm": "other"}})
+    assert {rule for _, rule in planned} == {*SCORED, *TRAINED, *ANSWERED}
+    assert all("/ruie/" in path for path, rule in planned if rule in ANSWERED - {"table"})
 
 
-def test_changed_reward_trains_anew_and_scores_nothing(project: Project) -> None:
-    assert project.planned(changes={"reward": {"steps": 3}}) == TRAINING
+def test_the_inference_llm_reruns_answers(project: Project) -> None:
+    planned = project.summary(changes={"evaluation": {"llms": ["other"]}})
+    assert {rule for _, rule in planned} == {"infer_zero_shot", "infer", "evaluate", "table"}
+    assert all("/other/" in path for path, rule in planned if rule != "table")
 
 
-def test_an_ablation_trains_what_it_lacks(project: Project) -> None:
-    """Table 6: a reward of its own without keywords, the LLM's scores or none without a reward."""
-    systems = ["bm25", "ruie", "ruie_no_keywords", "ruie_no_reward", "ruie_no_distill"]
-    planned = project.planned(changes={"evaluation": {"systems": systems}})
-    assert planned == {
-        "train_reward": 1, "score_reward": 1, "train_retriever": 3, "encode": 3, "retrieve": 6,
-        "infer": 6, "evaluate": 6, "table": 2,
-    }  # fmt: skip
+def test_an_ablation_trains_itself_alone(project: Project) -> None:
+    systems = ["bm25", "ruie", "ruie_no_distill"]
+    planned = project.summary(changes={"evaluation": {"systems": systems}})
+    assert {rule for _, rule in planned} == {"train_retriever", "encode", *ANSWERED}
+    assert all("ruie_no_distill" in path for path, rule in planned if rule != "table")
 
 
-def test_another_number_of_shards_computes_no_score(project: Project) -> None:
-    """The shards are made again from the store. What follows them is planned in the same run; where
-    the scores are asked for first they come out the same, and nothing follows."""
-    target, changes = f"{RUN}/scores/tiny-lm.parquet", {"scoring": {"shards": 3}}
-    before = (project.folder / target).read_bytes()
-    assert project.planned(changes=changes) == {"score": 3, "gather": 1, **TRAINING}
-    project.snakemake(target, changes=changes)
-    logs = sorted((project.folder / RUN / "logs/score").glob("tiny-lm-*.log"))
-    assert len(logs) == 3
-    assert all("all in the store" in log.read_text() for log in logs)
-    assert (project.folder / target).read_bytes() == before
-    assert project.planned(changes=changes) == {}
-    project.snakemake(target)
+def test_an_ablation_with_a_teacher_of_its_own_trains_that_too(project: Project) -> None:
+    systems = ["bm25", "ruie", "ruie_no_keywords"]
+    planned = project.summary(changes={"evaluation": {"systems": systems}})
+    assert {rule for _, rule in planned} == {*TRAINED, *ANSWERED}
+    assert all(
+        "ruie_no_keywords" in path or "/plain" in path for path, rule in planned if rule != "table"
+    )
 
 
-def test_an_added_dataset_is_normalised_and_asked(project: Project) -> None:
-    """Held in and trained on like the others: a new pool, so all that retrieves from it."""
-    source = next((ROOT / "workflow/datasets/demo").glob("*/history"))
-    folder = project.folder / "data" / source.parent.name / source.name
-    shutil.copytree(source, folder)
-    try:
-        include = ["news", "careers", "film", "history"]
-        planned = project.planned(changes={"datasets": {"include": include}})
-    finally:
-        shutil.rmtree(folder)
-    print(planned)
-    assert planned["normalize"] == 2
+def test_the_number_of_shards_reruns_nothing(project: Project) -> None:
+    assert project.rerun(scoring={"shards": 5}) == set()
+
+
+def test_the_number_of_shards_counts_where_nothing_was_scored(project: Project) -> None:
+    planned = project.summary(changes={"scoring": {"llm": "other", "shards": 5}})
+    assert sum(rule == "score" for _, rule in planned) == 5
+
+
+def test_batch_sizes_and_caches_rerun_nothing(project: Project) -> None:
+    assert (
+        project.rerun(
+            scoring={"batch_tokens": 64, "cache_mb": 64},
+            training={"batch_tokens": 64, "accumulate": True, "save_every": 7, "keep": 1},
+            inference={"concurrency": 3, "deadline": 7, "tries": 2},
+        )
+        == set()
+    )
+
+
+def test_cores_rerun_nothing(project: Project) -> None:
+    assert project.rerun("--cores", "1") == set()
 
 
 @pytest.mark.parametrize(
-    ("module", "expected"),
+    ("module", "rules"),
     [
-        ("evaluate", {"evaluate": 6, "table": 2}),
-        # expensive stages have a version, which changes when results would
-        ("infer", {}),
-        ("lm", {}),
-        ("trainer", {}),
+        ("bm25", {"bm25_index", "candidates", *SCORED, *TRAINED, *ANSWERED}),
+        ("search", ANSWERED),
+        ("plan", {*SCORED, *TRAINED, *ANSWERED}),
+        ("evaluate", {"evaluate", "table"}),
+        ("tables", {"table"}),
+        # scores, weights and answers are kept until the stage's version is raised by hand
+        ("score", set()),
+        ("trainer", set()),
+        ("infer", set()),
     ],
 )
-def test_changed_code_of_a_stage(project: Project, module: str, expected: dict) -> None:
-    path = project.folder / f"ruie/{module}.py"
-    with changed(path, path.read_text() + "\n# changed\n"):
-        assert project.planned() == expected
+def test_a_changed_stage(project: Project, edit: Any, module: str, rules: set[str]) -> None:
+    edit(f"ruie/{module}.py", lambda text: text + "\nNEW = 1\n")
+    assert project.rerun() == rules
 
 
-def test_a_new_version_of_an_expensive_stage_reruns_it(project: Project) -> None:
-    path = project.folder / "workflow/rules/inference.smk"
-    with changed(path, path.read_text().replace("infer-1", "infer-2")):
-        assert project.planned() == {
-            "infer_zero_shot": 2, "infer": 4, "evaluate": 6, "table": 2,
-        }  # fmt: skip
+def test_a_raised_version_reruns_the_stage(project: Project, edit: Any) -> None:
+    edit("workflow/rules/scoring.smk", lambda text: text.replace('"score-2"', '"score-3"'))
+    assert project.rerun() == {"score", "gather", *TRAINED, *ANSWERED}
+
+
+def test_a_comment_trains_nothing(project: Project, edit: Any) -> None:
+    for module in ("normalize", "readers/__init__", "sample", "bm25", "plan", "gather", "retrieve"):
+        edit(f"ruie/{module}.py", lambda text: text + "\n# a word\n")
+    assert project.rerun() == set()
+
+
+def test_another_format_reader_reruns_nothing(project: Project, edit: Any) -> None:
+    """The datasets here are all of one format."""
+    edit("ruie/readers/bio.py", lambda text: text + "\nNEW = 1\n")
+    assert project.rerun() == set()
+    edit("ruie/readers/ie_instructions.py", lambda text: text + "\nNEW = 1\n")
+    planned = project.summary()
+    assert {rule for _, rule in planned} >= {"normalize", "score_plan", "train_reward"}

@@ -65,6 +65,20 @@ def test_held_out_samples_are_in_the_pool_but_training_never_sees_them(project: 
     assert datasets("candidates", "demonstration_id") <= {"news", "careers"}
 
 
+def test_second_run_does_nothing(project: Project) -> None:
+    assert "Nothing to be done" in project.snakemake()
+
+
+def test_what_changes_the_speed_alone_reruns_nothing(project: Project) -> None:
+    for section, values in {
+        "scoring": {"batch_tokens": 64, "cache_mb": 99},
+        "training": {"save_every": 1},
+        "inference": {"engine": "own", "concurrency": 2, "tries": 1},
+    }.items():
+        assert project.planned(changes={section: values}) == {}, section
+    assert project.planned("--cores", "1") == {}
+
+
 def test_one_dataset_can_be_evaluated_by_name(project: Project) -> None:
     target = f"{RUN}/metrics/ruie/tiny-lm/k1/film.parquet"
     project.snakemake(target)

@@ -152,7 +152,7 @@ if CHAIN_DATASETS:
             f"{RUN}/logs/chain.log",
         benchmark:
             f"{RUN}/logs/chain.tsv"
-        threads: 16
+        threads: CARD_THREADS
         resources:
             mem_mb=growing(16000),
             runtime=growing(240),
@@ -223,7 +223,6 @@ use rule candidates as chain_candidates with:
         queries=f"{CHAIN}/queries.parquet",
         pool=f"{RUN}/pool.parquet",
         index=f"{RUN}/bm25/pool/{config['candidates']['range']}",
-        code=code("retrieve", "bm25", "ranking"),
     output:
         f"{CHAIN}/candidates.parquet",
     log:
@@ -233,13 +232,12 @@ use rule candidates as chain_candidates with:
     priority: 0
 
 
-use rule plan as chain_plan with:
+use rule score_plan as chain_plan with:
     input:
         candidates=f"{CHAIN}/candidates.parquet",
         queries=f"{CHAIN}/queries.parquet",
         pool=f"{RUN}/pool.parquet",
         model=lambda w: model(w.llm),
-        code=code("plan", "pieces", "prompt", "trie"),
     output:
         plan=f"{CHAIN}/scores/{{llm}}/plan.parquet",
         counts=f"{CHAIN}/scores/{{llm}}/counts.parquet",
@@ -260,22 +258,18 @@ use rule score as chain_score with:
         pool=f"{RUN}/pool.parquet",
         model=lambda w: model(w.llm),
     output:
-        f"{CHAIN}/scores/{{llm}}/{{shard}}.parquet",
+        f"{CHAIN}/scores/{{llm}}/{{shard}}-of-{{shards}}.parquet",
     log:
-        f"{RUN}/logs/chain_score/{{llm}}-{{shard}}.log",
+        f"{RUN}/logs/chain_score/{{llm}}-{{shard}}-of-{{shards}}.log",
     benchmark:
-        f"{RUN}/logs/chain_score/{{llm}}-{{shard}}.tsv"
+        f"{RUN}/logs/chain_score/{{llm}}-{{shard}}-of-{{shards}}.tsv"
     priority: 0
 
 
 use rule gather as chain_gather with:
     input:
         plan=f"{CHAIN}/scores/{{llm}}/plan.parquet",
-        shards=[
-            f"{CHAIN}/scores/{{llm}}/{shard}.parquet"
-            for shard in range(config["scoring"]["shards"])
-        ],
-        code=code("gather"),
+        shards=lambda w: shard_files(f"{CHAIN}/scores/{w.llm}"),
     output:
         f"{CHAIN}/scores/{{llm}}.parquet",
     log:
@@ -296,7 +290,7 @@ rule chain_zero_shot:
         f"{RUN}/logs/chain_zero_shot/{{llm}}.log",
     benchmark:
         f"{RUN}/logs/chain_zero_shot/{{llm}}.tsv"
-    threads: 16
+    threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
         runtime=growing(240),

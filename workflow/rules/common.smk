@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ruie import devices, endpoint, examples, registry
+from ruie import devices, endpoint, examples, registry, stages
 from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
@@ -424,10 +424,39 @@ def code(*modules):
     return [str(Path(workflow.basedir, "ruie", f"{module}.py")) for module in modules]
 
 
-READERS = [
-    f"readers/{path.stem}"
-    for path in sorted(Path(workflow.basedir, "ruie/readers").glob("*.py"))
-]
+def syntax(*modules):
+    """Modules of a cheap stage that long work follows, as its parameter: the stage runs again when
+    what they say changes, and not for a comment."""
+    return lambda wildcards: stages.digest(Path(workflow.basedir, "ruie"), modules)
+
+
+def reader_syntax(wildcards):
+    """The same of normalising: with the reader of the dataset's format and no other."""
+    ruie = Path(workflow.basedir, "ruie")
+    form = f"readers/{FORMATS[DATASETS[wildcards.dataset]['format']]}"
+    read = stages.imported(ruie, form) | stages.imported(ruie, "readers/build")
+    return stages.digest(ruie, {"normalize", "examples", *read})
+
+
+def shards(folder):
+    """Jobs that the scoring of a ``folder`` is cut into: as many as there were, where it is done, for
+    their number changes no score; else the config's."""
+    done = {}
+    for path in Path(folder).glob("*-of-*.parquet"):
+        if named := re.fullmatch(r"(\d+)-of-(\d+)", path.stem):
+            done.setdefault(int(named[2]), []).append(path)
+    whole = {n: paths for n, paths in done.items() if len(paths) == n}
+    if not whole:
+        return config["scoring"]["shards"]
+    return max(whole, key=lambda n: max(path.stat().st_mtime for path in whole[n]))
+
+
+def shard_files(folder):
+    """The SCORES tables of all its shards."""
+    n = shards(folder)
+    return [f"{folder}/{shard}-of-{n}.parquet" for shard in range(n)]
+
+
 SCORES_OF = f"{RUN}/{{round}}scores/{config['scoring']['llm']}.parquet"
 SCORES = SCORES_OF.format(round="")
 ZERO_SHOT = "zero_shot"
@@ -498,6 +527,7 @@ wildcard_constraints:
     llm=one_of(MODELS),
     k=r"\d+",
     shard=r"\d+",
+    shards=r"\d+",
     split="train|dev|test",
     variant="keywords|plain",
     part="pool|training_pool",

@@ -2,7 +2,6 @@
 rule normalize:
     input:
         data=lambda w: source_files(w.dataset, w.split),
-        code=code("normalize", "examples", *READERS),
     output:
         data=f"{RUN}/data/{{dataset}}/{{split}}.parquet",
         report=f"{RUN}/data/{{dataset}}/{{split}}.report.parquet",
@@ -16,6 +15,7 @@ rule normalize:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=reader_syntax,
         flags=lambda w: flags(
             format=DATASETS[w.dataset]["format"],
             task=DATASETS[w.dataset]["task"],
@@ -45,7 +45,6 @@ rule pool:
             f"{RUN}/data/{dataset}/train.parquet"
             for dataset in (POOL if w.part == "pool" else TRAINING)
         ],
-        code=code("sample"),
     output:
         f"{RUN}/{{part}}.parquet",
     log:
@@ -54,6 +53,7 @@ rule pool:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        code=syntax("sample"),
         flags=flags(limit=config["candidates"]["pool_per_dataset"], seed=config["seed"]),
     shell:
         "python -m ruie.sample --input {input.data} {params.flags} --out {output} > {log} 2>&1"
@@ -62,7 +62,6 @@ rule pool:
 rule training_queries:
     input:
         data=[f"{RUN}/data/{dataset}/train.parquet" for dataset in TRAINING],
-        code=code("sample"),
     output:
         f"{RUN}/queries.parquet",
     log:
@@ -71,6 +70,7 @@ rule training_queries:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        code=syntax("sample"),
         flags=flags(
             limit=config["candidates"]["queries_per_dataset"], seed=config["seed"]
         ),
@@ -81,7 +81,6 @@ rule training_queries:
 rule test_queries:
     input:
         data=f"{RUN}/data/{{dataset}}/test.parquet",
-        code=code("sample"),
     output:
         f"{RUN}/test/{{dataset}}.parquet",
     log:
@@ -93,6 +92,7 @@ rule test_queries:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        code=syntax("sample"),
         flags=flags(
             limit=config["evaluation"]["queries_per_dataset"], seed=config["seed"]
         ),

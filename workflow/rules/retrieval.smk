@@ -117,8 +117,6 @@ rule retrieve:
         unpack(retriever_inputs),
         queries=f"{RUN}/test/{{dataset}}.parquet",
         pool=f"{RUN}/pool.parquet",
-        code=lambda w: code("retrieve", "bm25", "ranking", "search", "vectors")
-        + (code("choose", "shown") if "choose" in SYSTEMS[w.system] else []),
     output:
         f"{RUN}/demonstrations/{{system}}/{{dataset}}.parquet",
     log:
@@ -129,6 +127,10 @@ rule retrieve:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        code=lambda w: syntax(
+            *("retrieve", "bm25", "ranking", "search", "vectors"),
+            *(("choose", "shown") if "choose" in SYSTEMS[w.system] else ()),
+        )(w),
         flags=retriever_flags,
         files=lambda w: flags(**retriever_inputs(w)),
     shell:

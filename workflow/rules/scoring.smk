@@ -23,7 +23,6 @@ def score_flags(llm, **further):
 rule bm25_index:
     input:
         pool=f"{RUN}/{{part}}.parquet",
-        code=code("bm25", "ranking"),
     output:
         directory(f"{RUN}/bm25/{{part}}/{{range}}"),
     log:
@@ -33,6 +32,8 @@ rule bm25_index:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
+    params:
+        code=syntax("bm25", "ranking"),
     shell:
         "python -m ruie.bm25 --pool {input.pool} --range {wildcards.range} --out {output}"
         " > {log} 2>&1"
@@ -43,7 +44,6 @@ rule candidates:
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
         index=f"{RUN}/bm25/training_pool/{config['candidates']['range']}",
-        code=code("retrieve", "bm25", "ranking"),
     output:
         f"{RUN}/candidates.parquet",
     log:
@@ -56,6 +56,7 @@ rule candidates:
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
+        code=syntax("retrieve", "bm25", "ranking"),
         flags=flags(
             retriever="bm25",
             range=config["candidates"]["range"],
@@ -68,13 +69,12 @@ rule candidates:
         " {params.flags} --threads {threads} --out {output} > {log} 2>&1"
 
 
-rule plan:
+rule score_plan:
     input:
         candidates=f"{RUN}/{{round}}candidates.parquet",
         queries=f"{RUN}/queries.parquet",
         pool=f"{RUN}/training_pool.parquet",
         model=lambda w: model(w.llm),
-        code=code("plan", "pieces", "prompt", "trie"),
     output:
         plan=f"{RUN}/{{round}}scores/{{llm}}/plan.parquet",
         counts=f"{RUN}/{{round}}scores/{{llm}}/counts.parquet",
@@ -89,6 +89,7 @@ rule plan:
         # as in `score`: no reason to plan again
         batch_tokens=config["scoring"]["batch_tokens"],
     params:
+        code=syntax("plan", "pieces", "prompt", "trie"),
         flags=lambda w: plan_flags(w.llm),
         draw=flags(
             sample=config["scoring"]["sample"],
@@ -109,13 +110,11 @@ rule score:
         pool=f"{RUN}/training_pool.parquet",
         model=lambda w: model(w.llm),
     output:
-        f"{RUN}/{{round}}scores/{{llm}}/{{shard}}.parquet",
+        f"{RUN}/{{round}}scores/{{llm}}/{{shard}}-of-{{shards}}.parquet",
     log:
-        f"{RUN}/logs/{{round}}score/{{llm}}-{{shard}}.log",
+        f"{RUN}/logs/{{round}}score/{{llm}}-{{shard}}-of-{{shards}}.log",
     benchmark:
-        f"{RUN}/logs/{{round}}score/{{llm}}-{{shard}}.tsv"
-    wildcard_constraints:
-        shard=r"\d+",
+        f"{RUN}/logs/{{round}}score/{{llm}}-{{shard}}-of-{{shards}}.tsv"
     priority: 50
     threads: CARD_THREADS
     resources:
@@ -127,9 +126,7 @@ rule score:
         cache_mb=config["scoring"]["cache_mb"],
     params:
         store=config["scoring"]["store"],
-        flags=lambda w: score_flags(
-            w.llm, shard=w.shard, shards=config["scoring"]["shards"]
-        ),
+        flags=lambda w: score_flags(w.llm, shard=w.shard, shards=w.shards),
     shell:
         "python -m ruie.score --plan {input.plan} --queries {input.queries}"
         " --pool {input.pool} --model {input.model:q} --store {params.store:q} {params.flags}"
@@ -140,11 +137,7 @@ rule score:
 rule gather:
     input:
         plan=f"{RUN}/{{round}}scores/{{llm}}/plan.parquet",
-        shards=[
-            f"{RUN}/{{round}}scores/{{llm}}/{shard}.parquet"
-            for shard in range(config["scoring"]["shards"])
-        ],
-        code=code("gather"),
+        shards=lambda w: shard_files(f"{RUN}/{w.round}scores/{w.llm}"),
     output:
         f"{RUN}/{{round}}scores/{{llm}}.parquet",
     log:
@@ -152,6 +145,8 @@ rule gather:
     resources:
         mem_mb=growing(16000),
         runtime=growing(60),
+    params:
+        code=syntax("gather"),
     shell:
         "python -m ruie.gather --plan {input.plan} --shards {input.shards}"
         " --out {output} > {log} 2>&1"
