@@ -1,4 +1,4 @@
-# make demo | test | test-serve | test-cluster | check | bench-score | bench-train | bench-search | clean-env; see README.md
+# make demo | test | test-long | test-serve | test-cluster | check | bench-score | bench-train | bench-search | clean-env; see README.md
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # import, which must be kept even where the machine says otherwise, or every job compiles it again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env demo test test-serve test-cluster check bench-score bench-train bench-search clean-env
+.PHONY: env demo test test-long test-serve test-cluster check bench-score bench-train bench-search clean-env
 
 env: $(DONE)
 
@@ -35,6 +35,10 @@ demo: env
 
 test: env
 	python -m pytest
+
+# whole runs of what is off by default: the chain, and a second round
+test-long: env
+	python -m pytest -m long
 
 # against a real vLLM server on loopback
 test-serve: env

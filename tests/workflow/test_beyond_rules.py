@@ -177,6 +177,7 @@ def test_the_schema_says_what_is_wrong(system: dict[str, Any], says: str) -> Non
         registry.check(config, ROOT / "workflow/schemas/config.schema.json", "config")
 
 
+@pytest.mark.long
 def test_a_run_of_two_rounds_and_a_choice(tmp_path: Path) -> None:
     """From the samples to the second round's demonstrations, and to answers with a choice."""
     project = Project(tmp_path)

@@ -58,6 +58,7 @@ def test_flags_are_what_each_stage_reads(project: Project) -> None:
     assert not {"infer", "evaluate"} & set(found)
 
 
+@pytest.mark.long
 def test_run(project: Project) -> None:
     targets = ["chain", f"{RUN}/tables/heldout.parquet"]
     project.snakemake(*targets, changes=CHANGES)
