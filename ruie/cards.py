@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ruie
-from ruie import provenance, training
+from ruie import provenance, stamp, training
 from ruie.checkpoints import FILES, NO_FACTS
 from ruie.markdown import table
 
@@ -140,7 +140,7 @@ def card(
         ),
         "## Origin", table(["what", "version"], [
             ["commit", provenance.commit(Path(ruie.__file__).resolve().parents[1])],
-            *([name, version] for name, version in provenance.versions().items()),
+            *([name, version] for name, version in stamp.versions().items()),
         ]),
     ]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts) + "\n"

@@ -182,7 +182,7 @@ def main(argv: list[str] | None = None) -> None:
             raise UserError(f"--rankings {name}: no such ranking; one of {sorted(orders)}")
         for dataset, mine in orders[name].items():
             parquet.write(mine, schemas.CANDIDATES, folder / f"{dataset}.parquet")
-    parquet.write(rows, schemas.CHAIN, args.out)
+    parquet.write(rows, schemas.CHAIN, args.out, result=True)
     for row in rows:
         if row["dataset"] == ALL and row["measure"] in ("correlation", "over_chance"):
             cli.log.info("%(candidates)d candidates, %(measure)s of %(ranking)s, k %(k)s: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import math
 import os
@@ -10,11 +11,22 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
+
+from ruie import stamp
 
 T = TypeVar("T")
 log = logging.getLogger("ruie")
 Parser = argparse.ArgumentParser
+
+
+#: What the system says where nothing can be written, and what that means.
+NO_WRITING = {
+    os.strerror(errno.ENOSPC): "the disk is full",
+    os.strerror(errno.EDQUOT): "the quota is used up",
+    os.strerror(errno.EROFS): "the disk takes no writing",
+    os.strerror(errno.EACCES): "not allowed",
+}
 
 
 class UserError(Exception):
@@ -26,10 +38,21 @@ def run(main: Callable[[], None]) -> None:
     quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        main()
+        with stamp.stage():
+            main()
     except UserError as error:
-        print("error: " + " ".join(str(error).split("\n")), file=sys.stderr)
-        sys.exit(2)
+        _end(str(error))
+    except Exception as error:
+        # Arrow, safetensors and Python each say it in their own way, and deep inside their calls
+        why = next((why for said, why in NO_WRITING.items() if said in str(error)), None)
+        if why is None:
+            raise
+        _end(f"{why}: {error}; make room or write elsewhere, and start again")
+
+
+def _end(line: str) -> NoReturn:
+    print("error: " + " ".join(line.split()), file=sys.stderr)
+    sys.exit(2)
 
 
 def quiet_libraries() -> None:

@@ -120,7 +120,7 @@ def parser() -> cli.Parser:
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     rows = run(read(args.counts), args.reference, args.resamples, args.seed, args.held_out)
-    parquet.write(rows, schemas.COMPARISONS, args.out)
+    parquet.write(rows, schemas.COMPARISONS, args.out, result=True)
     cli.log.info("%d rows against %s", len(rows), args.reference)
 
 

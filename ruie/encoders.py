@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ruie import cli, devices, feeding, prompt
+from ruie import cli, devices, feeding, prompt, stamp
 from ruie.examples import Example
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def from_pretrained(
     options = {"use_safetensors": True, "output_loading_info": True, **options}
     refused = (OSError, ValueError, RuntimeError, SafetensorError)
     network, info = _loaded(auto_class, model, refused, options)
+    stamp.model(model)
     base = f"{network.base_model_prefix}."
     lacking = [
         name for name in sorted(info["missing_keys"])

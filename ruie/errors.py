@@ -245,7 +245,7 @@ def main(argv: list[str] | None = None) -> None:
         given = (r for path in args.predictions for r in records.read(path, records.FURTHER))
         rows = run(given, pool, args.samples, args.seed)
     if args.out:
-        parquet.write(rows, schemas.ERRORS, args.out)
+        parquet.write(rows, schemas.ERRORS, args.out, result=True)
     if args.markdown:
         markdown.write(error_page.render(rows), args.markdown)
 

@@ -197,11 +197,11 @@ def main(argv: list[str] | None = None) -> None:
     for r in rows:
         cli.log.info("%s %s, %s: n %d, P %.2f, R %.2f, F1 %.2f", r["task"], r["dataset"],
                      r["scorer"], r["n"], r["precision"], r["recall"], r["f1"])  # fmt: skip
-    parquet.write(rows, schemas.METRICS, args.out)
+    parquet.write(rows, schemas.METRICS, args.out, result=True)
     if args.counts:
-        parquet.write(query_counts(runs), schemas.COUNTS, args.counts)
+        parquet.write(query_counts(runs), schemas.COUNTS, args.counts, result=True)
     if args.labels:
-        parquet.write(label_rows(runs), schemas.LABELS, args.labels)
+        parquet.write(label_rows(runs), schemas.LABELS, args.labels, result=True)
 
 
 if __name__ == "__main__":

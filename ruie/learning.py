@@ -164,7 +164,7 @@ def main(argv: list[str] | None = None) -> None:
     args = p.parse_args(argv)
     rankers.check_names(p, args, [LLM, CHANCE])
     rows = run(args)
-    parquet.write(rows, schemas.LEARNING, args.out)
+    parquet.write(rows, schemas.LEARNING, args.out, result=True)
     for row in rows:
         if row["task"] == ALL:
             cli.log.info("%(measure)s against %(against)s, %(ranker)s: %(value).3f, n %(n)d", row)

@@ -55,7 +55,7 @@ def cell(
 
 def write(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
     table = pa.Table.from_pylist(list(cells), schemas.PAPER)
-    parquet.write(table, schemas.PAPER, path)
+    parquet.write(table, schemas.PAPER, path, result=True)
     wanted = sum(bool(c["wanted"]) for c in cells)
     found = sum(bool(c["found"]) for c in cells)
     cli.log.info("%d of %d cells have a number of ours", found, wanted)

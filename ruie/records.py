@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from ruie import parquet
 from ruie.cli import UserError
 
 #: What must be there; all text, but for the schema, which is a list of text.
@@ -45,22 +43,18 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
     with path.open("rb") as file:
         if file.read(4) != b"PAR1":
             raise UserError(f"{path}: neither Parquet nor named .jsonl; convert or rename it")
-    try:
-        with pq.ParquetFile(path) as table:
-            found = table.schema_arrow.names
-            missing = [c for c in REQUIRED if c not in found]
-            if missing:
-                raise UserError(f"{path}: columns {missing} are missing")
-            wanted = [c for c in columns if c in found]
-            number = 0
-            for batch in table.iter_batches(10_000, columns=wanted):
-                names = batch.schema.names
-                for values in zip(*(c.to_pylist() for c in batch.columns), strict=True):
-                    yield number, dict(zip(names, values, strict=True))
-                    number += 1
-    except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"{path}: not a readable Parquet file ({line}); make it again") from None
+    with parquet.opened(path, "make it again") as table:
+        found = table.schema_arrow.names
+        missing = [c for c in REQUIRED if c not in found]
+        if missing:
+            raise UserError(f"{path}: columns {missing} are missing")
+        wanted = [c for c in columns if c in found]
+        number = 0
+        for batch in table.iter_batches(10_000, columns=wanted):
+            names = batch.schema.names
+            for values in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+                yield number, dict(zip(names, values, strict=True))
+                number += 1
 
 
 def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = backends.settings(args)
     rows = run(backends.load(settings), settings, datasets, pool, ranked, args.k, args.llm,
                quotes=args.quotes)  # fmt: skip
-    parquet.write(rows, schemas.SPEED, args.out)
+    parquet.write(rows, schemas.SPEED, args.out, result=True)
 
 
 if __name__ == "__main__":

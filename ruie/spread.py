@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
         rows += run(parquet.read(path, schemas.SCORES, COLUMNS), llm, args.top, args.last)
     if len({r["llm"] for r in rows}) * 2 != len(rows):
         p.error("--scores names an LLM twice")
-    parquet.write(rows, schemas.SPREAD, args.out)
+    parquet.write(rows, schemas.SPREAD, args.out, result=True)
     for row in rows:
         cli.log.info("%(llm)s, %(side)s: n %(n)d, mean %(mean).3f, variance %(variance).3f", row)
 

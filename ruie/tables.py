@@ -150,6 +150,7 @@ def main(argv: list[str] | None = None) -> None:
         pa.Table.from_pandas(table, schemas.RESULTS, preserve_index=False),
         schemas.RESULTS,
         args.out,
+        result=True,
     )
     cli.log.info("%d rows", len(table))
 

@@ -31,16 +31,19 @@ def writing(path: str | Path, width: int) -> Iterator[Write]:
     schema = pa.schema([("id", pa.string()), ("vector", pa.binary(4 * width))])
     rows = max(1, ROW_GROUP // (4 * width))
     # numbers that differ everywhere are not made smaller by compression, only slower to read
-    plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-    with parquet.replacing(path) as part, pq.ParquetWriter(part, schema, **plain) as file:
+    plain: dict[str, Any] = {
+        "compression": "none",
+        "use_dictionary": False,
+        "write_statistics": False,
+    }
+    with parquet.writing(schema, path, rows, **plain) as write:
 
         def add(ids: list[str] | pa.ChunkedArray, vectors: Floats) -> None:
             if vectors.shape != (len(ids), width):
                 raise ValueError(f"vectors {vectors.shape} of {len(ids)} ids of width {width}")
             flat = pa.py_buffer(np.ascontiguousarray(vectors, "<f4"))
             column = pa.Array.from_buffers(schema.field("vector").type, len(ids), [None, flat])
-            table = pa.table({"id": ids, "vector": column}, schema=schema)
-            file.write_table(table, row_group_size=rows)
+            write(pa.table({"id": ids, "vector": column}, schema=schema))
 
         yield add
 
@@ -58,20 +61,15 @@ def _is_ours(schema: pa.Schema) -> bool:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[pq.ParquetFile]:
-    if not Path(path).is_file():
-        raise cli.UserError(f"{path}: no such file; run the stage that writes it, or mend the path")
-    try:
-        # without a buffer of its own, Arrow holds whole row groups and reads ahead of itself
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            if not _is_ours(file.schema_arrow):
-                raise cli.UserError(f"{path}: not a table of vectors as ruie.encode writes it; "
-                                    "encode the pool again")  # fmt: skip
-            yield file
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise cli.UserError(
-            f"{path}: not a readable Parquet file ({line}); encode the pool again"
-        ) from None
+    # without a buffer of its own, Arrow holds whole row groups and reads ahead of itself
+    with parquet.opened(
+        path, "encode the pool again", pre_buffer=False, buffer_size=1 << 20
+    ) as file:
+        if not _is_ours(file.schema_arrow):
+            raise cli.UserError(
+                f"{path}: not a table of vectors as ruie.encode writes it; encode the pool again"
+            )
+        yield file
 
 
 def width(path: str | Path) -> int:

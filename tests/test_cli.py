@@ -16,8 +16,8 @@ ROOT = Path(cli.__file__).resolve().parents[1]
 STAGES = (
     "add_dataset", "bm25", "compare", "download", "encode", "errors", "evaluate", "explain",
     "figures", "gather", "infer", "normalize", "overlap", "paper", "provenance", "report",
-    "retrieve", "sample", "score", "score_reward", "speed", "spread", "statistics", "tables",
-    "train_retriever", "train_reward", "validation",
+    "retrieve", "sample", "score", "score_reward", "speed", "spread", "stamp", "statistics",
+    "tables", "train_retriever", "train_reward", "validation",
 )  # fmt: skip
 
 
@@ -31,6 +31,25 @@ def test_user_error_is_one_line_and_status_two(capsys):
     assert stop.value.code == 2
     assert captured.err == "error: data.json#3: first second; mend the record\n"
     assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device", "t.parquet"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),  # as safetensors has it
+    ],
+)
+def test_a_full_disk_is_one_line(capsys, error):
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(main)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert said.startswith("error: the disk is full: ")
+    assert said.count("\n") == 1
 
 
 def test_other_exceptions_keep_their_traceback():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -11,24 +10,6 @@ import pytest
 
 import ruie
 from ruie import cli, provenance
-
-
-def test_small_files_are_hashed_whole_and_large_ones_in_samples(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(provenance, "WHOLE", 100)
-    monkeypatch.setattr(provenance, "HEAD", 10)
-    monkeypatch.setattr(provenance, "PIECE", 4)
-    monkeypatch.setattr(provenance, "PIECES", 2)
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(bytes(range(100)))
-    whole = hashlib.sha256(bytes(range(100))).hexdigest()
-    assert provenance.fingerprint(path) == {"bytes": 100, "of": "file", "sha256": whole}
-    data = bytes(range(104))
-    path.write_bytes(data)
-    # the first 10, then 4 at (104 - 4) / 2 and at 104 - 4
-    pieces = hashlib.sha256(data[:10] + data[50:54] + data[100:]).hexdigest()
-    assert provenance.fingerprint(path) == {"bytes": 104, "of": "samples", "sha256": pieces}
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:

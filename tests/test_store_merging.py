@@ -51,7 +51,7 @@ def test_merge_that_cannot_write_loses_nothing(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parquet.pq, "write_table", full)
+    monkeypatch.setattr(parquet.pq.ParquetWriter, "write_table", full)
     with pytest.raises(UserError, match="No space"):
         held.merge()
     monkeypatch.undo()

@@ -5,24 +5,18 @@ import os
 import re
 import shlex
 import sys
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ruie import devices, endpoint, examples, registry, stages
+from ruie import devices, endpoint, examples, registry, stages, stamp
 from ruie.cli import UserError
 from ruie.readers import FORMATS, Source
 from ruie.readers.build import SPLIT_NAMES, split_files
 from ruie.readers.build import check as check_source
 from ruie.sft import formats
-
-# `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
-# a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands
-shell.prefix(
-    f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
-)
-
 
 def in_one_line(where, call, *given):
     """What a call returns; a fault that the user can mend is shown as Snakemake's own are."""
@@ -54,6 +48,14 @@ for _name, _entry in _models.items() if isinstance(_models, dict) else ():
         )
 in_one_line("", registry.check, config, SCHEMA, "config")
 RUN = f"results/{config['run']}"
+# `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
+# a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands. The
+# digest of config.json is for the stamps of result tables (ruie/stamp.py).
+CONFIG_TEXT = json.dumps(config, indent=1, sort_keys=True)
+shell.prefix(
+    f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    f" {stamp.CONFIG}={sha256((CONFIG_TEXT + chr(10)).encode()).hexdigest()}; "
+)
 SYSTEMS = config["systems"]
 MODELS = config["models"]
 

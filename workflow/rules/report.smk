@@ -112,7 +112,7 @@ rule config_of_run:
         f"{RUN}/logs/config_of_run.log",
     localrule: True
     params:
-        text=shlex.quote(json.dumps(config, indent=1, sort_keys=True)),
+        text=shlex.quote(CONFIG_TEXT),
     shell:
         "printf '%s\\n' {params.text} > {output} 2> {log}"
 
