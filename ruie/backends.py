@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ruie import cli, constrain, devices, encoders, feeding, prompt, stamp
+from ruie import cli, constrain, devices, encoders, feeding, prompt
 
 BACKENDS = ("vllm", "transformers")
 
@@ -162,7 +162,6 @@ class Vllm:
         except (OSError, ValueError) as error:
             line = str(error).strip().split("\n")[0]
             raise cli.UserError(f"model {settings.model}: vLLM cannot load it: {line}") from None
-        stamp.model(settings.model)
         self.tokenizer = self.engine.get_tokenizer()
         self.sampling = SamplingParams(
             temperature=0, max_tokens=settings.max_new, stop=list(settings.stop)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import cli, parquet, schemas
+from ruie import cli, parquet, schemas, stamp
 
 if TYPE_CHECKING:
     import torch
@@ -49,8 +49,8 @@ def _digest(path: Path) -> str:
     whole = hashlib.blake2b(digest_size=16)
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
     for file in files:
-        # a model card says nothing that is trained
-        if file.suffix == ".md":
+        # a model card and a stamp say nothing that is trained
+        if file.suffix == ".md" or file.name == stamp.FILE:
             continue
         with file.open("rb") as stream:
             content = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16))

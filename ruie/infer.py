@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ruie import asking, backends, cli, endpoint, engine, examples, parquet, prompt, schemas
+from ruie import asking, backends, cli, endpoint, engine, examples, parquet, prompt, schemas, stamp
 from ruie.backends import Answer, Request
 from ruie.examples import Example
 
@@ -141,6 +141,8 @@ def main(argv: list[str] | None = None) -> None:
     if short:
         cli.log.warning("%d queries have fewer than k = %d demonstrations", short, args.k)
     settings = backends.settings(args)
+    if not remote:  # the weights behind an endpoint are not known
+        stamp.model(settings.model)
     if remote:
         answers = asking.answer(*remote, asked, journal)
     elif args.engine == "shared":

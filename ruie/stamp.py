@@ -24,6 +24,8 @@ from typing import Any
 import ruie
 
 KEY = b"ruie"
+#: Its place in the folder of a model that a stage has trained.
+FILE = "stamp.json"
 #: The variable in which the workflow names its configuration.
 CONFIG = "RUIE_CONFIG"
 PACKAGES = (
@@ -86,13 +88,22 @@ def stage() -> Iterator[None]:
 
 
 def model(folder: str | Path) -> None:
-    """Note a model that is loaded: by its path in the project, by its folder's name elsewhere."""
+    """Note a model that is loaded: by its path in the project, by its folder's name elsewhere; and
+    what made it, where a stage did."""
     found = fingerprints(Path(folder)) if _met is not None else {}
     if _met is None or not found:
         return
     name = Path(folder).name if Path(folder).is_absolute() else Path(folder).as_posix()
     one = sha256(json.dumps({n: f["sha256"] for n, f in found.items()}).encode()).hexdigest()
     _met["models"].setdefault(name, set()).add(one)
+    if (made := Path(folder, FILE)).is_file():
+        inherit({KEY: made.read_bytes()})
+
+
+def leave(folder: Path) -> None:
+    """Put the stamp of what is made now into a model's folder."""
+    if about := of_table(result=False):
+        (folder / FILE).write_bytes(about[KEY])
 
 
 def inherit(about: Mapping[bytes, bytes] | None) -> None:

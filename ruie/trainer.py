@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ruie import aside, cli, devices, feeding, parquet, schemas
+from ruie import aside, cli, devices, feeding, parquet, schemas, stamp
 from ruie.checkpoints import Checkpoints, State, facts
 from ruie.groups import Choices, Group, Ranked, batches
 
@@ -332,6 +332,7 @@ def publish(write: Callable[[Path], None], run: Run) -> None:
     try:
         part.mkdir(parents=True)
         write(part)
+        stamp.leave(part)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(part, out)
     except (OSError, SafetensorError) as error:

@@ -61,6 +61,20 @@ def test_a_table_inherits_from_those_that_are_read(tmp_path: Path) -> None:
     assert written(tmp_path / "d.parquet")["models"] == {}, "the last stage's are forgotten"
 
 
+def test_a_trained_model_names_what_it_was_trained_on(tmp_path: Path) -> None:
+    trained = model(tmp_path / "trained", b"t")
+
+    def training() -> None:
+        stamp.model(model(tmp_path / "teacher", b"1"))
+        stamp.leave(trained)
+
+    cli.run(training)
+    assert set(written(tmp_path / "t.parquet", models=(trained,))["models"]) == {
+        "trained",
+        "teacher",
+    }
+
+
 def test_a_stream_is_stamped_with_what_was_read_meanwhile(tmp_path: Path) -> None:
     first = tmp_path / "a.parquet"
     written(first, models=(model(tmp_path / "lm", b"1"),))

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ruie import backends, cli, engine, examples, infer, parquet, prompt, schemas
+from ruie import backends, cli, engine, examples, infer, parquet, prompt, schemas, stamp
 from ruie.backends import Answer, Request
 from ruie.examples import Example
 from ruie.sft import reading
@@ -118,6 +118,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = prompts(queries, args.format)
     requests = [Request("", [], words) for each in asked for words in each]
     settings = backends.settings(args)
+    stamp.model(settings.model)
     if args.engine == "shared":
         answers = engine.ask(settings, requests)
     else:
