@@ -20,13 +20,8 @@ log = logging.getLogger("ruie")
 Parser = argparse.ArgumentParser
 
 
-#: What the system says where nothing can be written, and what that means.
-NO_WRITING = {
-    os.strerror(errno.ENOSPC): "the disk is full",
-    os.strerror(errno.EDQUOT): "the quota is used up",
-    os.strerror(errno.EROFS): "the disk takes no writing",
-    os.strerror(errno.EACCES): "not allowed",
-}
+#: Where nothing can be written, which is no fault of the program's.
+NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class UserError(Exception):
@@ -43,11 +38,10 @@ def run(main: Callable[[], None]) -> None:
     except UserError as error:
         _end(str(error))
     except Exception as error:
-        # Arrow, safetensors and Python each say it in their own way, and deep inside their calls
-        why = next((why for said, why in NO_WRITING.items() if said in str(error)), None)
-        if why is None:
+        # safetensors and others have only the system's words for it
+        if not any(os.strerror(number) in str(error) for number in NO_WRITING):
             raise
-        _end(f"{why}: {error}; make room or write elsewhere, and start again")
+        _end(f"cannot be written: {error}; mend that, and start again")
 
 
 def _end(line: str) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ruie import stamp
+from ruie import cli, stamp
 from ruie.cli import UserError
 
 #: Rows that are written at once.
@@ -44,6 +44,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        if error.errno not in cli.NO_WRITING:
+            raise
+        why = os.strerror(error.errno)
+        raise UserError(f"{path}: cannot be written: {why}; mend that, and start again") from None
     finally:
         part.unlink(missing_ok=True)
 

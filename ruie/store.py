@@ -138,13 +138,7 @@ class Store:
     def _write(self, table: pa.Table) -> Path:
         path = self.folder / f"{uuid.uuid4().hex}.parquet"
         seal = {"digest": self._digest(table)}
-        try:
-            parquet.write(table, schemas.STORE.with_metadata(seal), path)
-        except OSError as error:
-            raise cli.UserError(
-                f"{self.folder}: scores cannot be stored: {error}; make room, and start again: it "
-                "goes on from the last batch"
-            ) from None
+        parquet.write(table, schemas.STORE.with_metadata(seal), path)
         return path
 
     def _tables(self) -> Iterator[pa.Table]:

@@ -36,7 +36,7 @@ def test_user_error_is_one_line_and_status_two(capsys):
 @pytest.mark.parametrize(
     "error",
     [
-        OSError(28, "No space left on device", "t.parquet"),
+        OSError(28, "No space left on device", "m.json"),
         RuntimeError("I/O error: No space left on device (os error 28)"),  # as safetensors has it
     ],
 )
@@ -48,7 +48,7 @@ def test_a_full_disk_is_one_line(capsys, error):
         cli.run(main)
     said = capsys.readouterr().err
     assert stop.value.code == 2
-    assert said.startswith("error: the disk is full: ")
+    assert said.startswith("error: cannot be written: ")
     assert said.count("\n") == 1
 
 

@@ -337,9 +337,9 @@ def test_what_cannot_be_written_is_one_line(
         Store(tmp_path / "file", "0" * 32, {})
     held = Store(tmp_path / "store", "0" * 32, {})
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ruie.parquet.write", full)
-    with pytest.raises(UserError, match="scores cannot be stored: .*No space left.*make room"):
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
+    with pytest.raises(UserError, match="cannot be written: No space left.*start again"):
         held.add([bytes(16)], [-1.0], [3])

@@ -62,13 +62,17 @@ class Project:
         causal(folder / "tiny lm", "llama")  # a space, which must not break a command
         encoder(folder / "tiny encoder")
 
-    def snakemake(self, *arguments: str, changes: dict | None = None, fails: bool = False) -> str:
-        """Run Snakemake under the overrides and ``changes``; what it printed."""
+    def command(self, *arguments: str, changes: dict | None = None) -> list[str]:
+        """A call of Snakemake under the overrides and ``changes``."""
         config = merged(yaml.safe_load((ROOT / "workflow/demo.yaml").read_text()), OVERRIDES)
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(merged(config, changes or {})))
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments,
+                "--configfile", "tiny.yaml"]  # fmt: skip
+
+    def snakemake(self, *arguments: str, changes: dict | None = None, fails: bool = False) -> str:
+        """Run Snakemake under the overrides and ``changes``; what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments,
-             "--configfile", "tiny.yaml"],
+            self.command(*arguments, changes=changes),
             cwd=self.folder, text=True, capture_output=True, timeout=600,
         )  # fmt: skip
         printed = done.stdout + done.stderr
