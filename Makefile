@@ -1,4 +1,4 @@
-# make demo | test | test-long | test-serve | test-cluster | check | bench-score | bench-train | bench-search | clean-env; see README.md
+# make demo | test | test-long | test-serve | test-cluster | check | bench-score | bench-train | bench-search | bench-dag | clean-env; see README.md
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # import, which must be kept even where the machine says otherwise, or every job compiles it again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: env demo test test-long test-serve test-cluster check bench-score bench-train bench-search clean-env
+.PHONY: env demo test test-long test-serve test-cluster check bench-score bench-train bench-search bench-dag clean-env
 
 env: $(DONE)
 
@@ -58,6 +58,11 @@ bench-score: env
 	snakemake results/bench/candidates.parquet models/gemma-3-270m --cores $(CORES) \
 	  --configfile workflow/demo.yaml workflow/studies/bench.yaml --config 'datasets={root: $(DATA)}'
 	python benchmarks/score.py --run results/bench --model models/gemma-3-270m
+
+bench-dag: env
+	python benchmarks/dag.py
+	python benchmarks/dag.py --k 2 4 8 12 16 --llms 1
+	python benchmarks/dag.py --k 2 4 8 12 16
 
 bench-train: env
 	snakemake results/bench/candidates.parquet models/minilm --cores $(CORES) \

@@ -29,16 +29,22 @@ def _syntax(path: Path) -> ast.Module:
     return tree
 
 
+@functools.cache
+def _said(path: Path) -> bytes:
+    return ast.dump(_syntax(path)).encode()
+
+
 def digest(package: Path, modules: Iterable[str]) -> str:
     """16 hex digits of the modules' syntax, without comments, docstrings and layout; ``a/b`` is the
     module b of the subpackage a."""
     out = hashlib.blake2b(digest_size=8)
     for module in sorted(set(modules)):
-        out.update(f"{module}\n{ast.dump(_syntax(package / f'{module}.py'))}\n".encode())
+        out.update(b"%b\n%b\n" % (module.encode(), _said(package / f"{module}.py")))
     return out.hexdigest()
 
 
-def imported(package: Path, module: str) -> set[str]:
+@functools.cache
+def imported(package: Path, module: str) -> frozenset[str]:
     """``module`` of a subpackage, its ``__init__``, and what these import of it, and so on."""
     folder = Path(module).parent
     prefix = ".".join([package.name, *folder.parts])
@@ -55,4 +61,4 @@ def imported(package: Path, module: str) -> set[str]:
                 names = [(node.module or "").removeprefix(f"{prefix}.")]
             inside = {str(folder / name) for name in names if "." not in name}
             todo |= {name for name in inside if (package / f"{name}.py").is_file()} - found
-    return found
+    return frozenset(found)

@@ -14,6 +14,7 @@ CODE = "def f(x):\n    return x + 1\n"
 def digest(folder: Path, text: str) -> str:
     (folder / "a.py").write_text(text)
     stages._syntax.cache_clear()
+    stages._said.cache_clear()
     return stages.digest(folder, ["a"])
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import runs
 from tiny_project import RUN, TABLES, Project
@@ -42,34 +43,43 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def spoil(path: Path) -> bytes:
-    """Turn a bit in the first page of a table; its bytes before."""
+def elsewhere(tmp_path: Path) -> Project:
+    (tmp_path / "project").mkdir()
+    return Project(tmp_path / "project")
+
+
+def spoil(path: Path, column: str) -> bytes:
+    """Turn a bit in the last page of a column; the table's bytes before."""
     whole = path.read_bytes()
-    at = len(whole) // 4
+    about = pq.read_metadata(path).row_group(0)
+    chunks = [about.column(i) for i in range(about.num_columns)]
+    chunk = next(c for c in chunks if c.path_in_schema == column)
+    starts = [chunk.dictionary_page_offset, chunk.data_page_offset]
+    at = min(start for start in starts if start is not None) + chunk.total_compressed_size - 1
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     return whole
 
 
 @pytest.mark.parametrize(
-    "table",
+    ("table", "column"),
     [
-        f"{RUN}/predictions/ruie/tiny-lm/k2/film.parquet",
-        f"{RUN}/metrics/ruie/tiny-lm/k2/film.parquet",
-        f"{RUN}/demonstrations/ruie/film.parquet",
-        f"{RUN}/vectors/ruie.parquet",
+        (f"{RUN}/predictions/ruie/tiny-lm/k2/film.parquet", "prediction"),
+        (f"{RUN}/metrics/ruie/tiny-lm/k2/film.parquet", "f1"),
+        (f"{RUN}/demonstrations/ruie/film.parquet", "rank"),
+        (f"{RUN}/vectors/ruie.parquet", "vector"),
     ],
 )
-def test_a_corrupt_table_is_named_and_made_again(project: Project, table: str) -> None:
+def test_a_corrupt_table_is_named_and_made_again(project: Project, table: str, column: str) -> None:
     path = project.folder / table
     before = runs.tables(project.folder)
-    whole = spoil(path)
+    whole = spoil(path, column)
     printed = project.snakemake(*TABLES, fails=True)
     lines = [line for line in printed.splitlines() if line.startswith(f"error: {table}: ")]
     assert lines, printed[-3000:]
     assert "not a readable Parquet file" in lines[0]
     assert "again" in lines[0] or "rerun" in lines[0]
     path.unlink()
-    project.snakemake(*TABLES)
+    project.snakemake(*TABLES, table)
     assert path.read_bytes() == whole
     assert runs.differing(before, runs.tables(project.folder)) == []
 
@@ -107,7 +117,7 @@ def test_a_clock_that_is_ahead_reruns_nothing(project: Project) -> None:
 def test_a_folder_without_writing_is_refused(
     project: Project, small_disk: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    other = Project(tmp_path / "project")
+    other = elsewhere(tmp_path)
     (other.folder / "results").symlink_to(small_disk("size=1m"))
     small_disk("ro")
     printed = other.snakemake(*TABLES, fails=True)
@@ -119,7 +129,7 @@ def test_a_folder_without_writing_is_refused(
 def test_a_full_disk_is_named_and_with_room_the_run_ends_the_same(
     project: Project, small_disk: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    other = Project(tmp_path / "project")
+    other = elsewhere(tmp_path)
     (other.folder / "results").symlink_to(small_disk("size=200k"))
     ended = False
     # room for a stage or two more each time: the disk fills up in one after another
