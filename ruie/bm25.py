@@ -110,9 +110,32 @@ def index(
                 [str(word) for pair in arguments.items() for word in pair] + ["-optimize", "-quiet"]
             )
             shutil.rmtree(docs)
+            # its program ends well where it could not write
+            found = _opened(Path(tmp, "index", name)).get_total_num_docs()
+            if found != size:
+                raise cli.UserError(
+                    f"{out}: cannot be written: {found} of {size} documents are in the index; is "
+                    "the disk full? Make room, and start again"
+                )
             cli.log.info("index %s: %d documents", name, size)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(Path(tmp, "index"), out)
+
+
+def _opened(folder: Path) -> Any:
+    """The searcher of an index."""
+    # The class behind pyserini's LuceneSearcher; importing that wrapper loads torch and
+    # transformers (11 s), and a job here runs for one.
+    searcher = start_java()("io.anserini.search.SimpleSearcher")
+    from jnius import JavaException
+
+    try:
+        return searcher(str(folder))
+    except JavaException as error:
+        raise cli.UserError(
+            f"{folder}: no whole index ({str(error).splitlines()[0][:200]}); is the disk full? "
+            "Delete it, make room and rerun the stage"
+        ) from None
 
 
 def search(
@@ -123,9 +146,7 @@ def search(
     and then by id. The query is the sample without its answer (Appendix D)."""
     autoclass = start_java()
     autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(MAX_CLAUSES)
-    # The class behind pyserini's LuceneSearcher; importing that wrapper loads torch and
-    # transformers (11 s), and a job here runs for one.
-    searcher = autoclass("io.anserini.search.SimpleSearcher")(str(folder))
+    searcher = _opened(folder)
     searcher.set_bm25(k1, b)
     texts, ids = (autoclass("java.util.ArrayList")() for _ in range(2))
     for q in queries:

@@ -4,6 +4,7 @@ the tests' process)."""
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import tiny
@@ -174,6 +175,20 @@ def test_scores_equal_pyserinis_searcher(folder, mixed):
         want = {d: s for d, s in hits if (q.id, d) != ("q1", "n1")}
         ours = {r["demonstration_id"]: r["score"] for r in of(mixed, q.id)}
         assert ours == pytest.approx(want, abs=1e-5)
+
+
+def test_an_index_that_is_not_whole_is_a_user_error(folder, tmp_path):
+    """As a full disk leaves it: documents, and no list of segments."""
+    broken = tmp_path / "mixed"
+    shutil.copytree(folder / "index/mixed", broken)
+    for path in broken.glob("mixed/segments*"):
+        path.unlink()
+    done = tiny.python("-m", "ruie.retrieve", "--retriever", "bm25", "--queries",
+                       folder / "queries.parquet", "--pool", folder / "pool.parquet",
+                       "--index", broken, "--range", "mixed", "--out", tmp_path / "o")  # fmt: skip
+    assert done.returncode == 2
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(f"error: {broken / 'mixed'}: no whole index (")
 
 
 def test_the_line_of_labels_adds_its_words_to_the_query(folder):

@@ -95,7 +95,7 @@ def test_two_runs_in_one_folder(project: Project) -> None:
             time.sleep(0.05)
         os.killpg(first.pid, signal.SIGSTOP)
         try:
-            printed = project.snakemake(*TABLES, fails=True)
+            printed = project.snakemake(*TABLES, "--forcerun", "table", fails=True)
         finally:
             os.killpg(first.pid, signal.SIGCONT)
         assert "Directory cannot be locked" in printed
