@@ -121,7 +121,7 @@ def unscored(project: Project, *shards: int, **faults: str) -> None:
     """Take the scores of shards away, and give those named (shard0 and so on) faults."""
     named = {name.removeprefix("shard"): fault for name, fault in faults.items()}
     for shard in {*map(str, shards), *named}:
-        (project.folder / f"{RUN}/scores/tiny-lm/{shard}.parquet").unlink()
+        (project.folder / f"{RUN}/scores/tiny-lm/{shard}-of-4.parquet").unlink()
     (project.folder / SCORES).unlink()
     shutil.rmtree(project.folder / "results/score_store")
     shutil.rmtree(project.folder / "faults", ignore_errors=True)
@@ -167,7 +167,7 @@ def test_jobs_that_are_cancelled_or_take_too_much_are_repeated(
         "--set-resources", "score:runtime=2*attempt", "score:mem_mb=2000*attempt",
     )  # fmt: skip
     run.wait_for("faults/0.taken")
-    node.command("scancel", job_of(project, "0.parquet"))
+    node.command("scancel", job_of(project, "0-of-4.parquet"))
     assert run.end() == 0, run.printed()[-5000:]
     same_scores(project)
     ended = states(node, before)
@@ -185,13 +185,15 @@ def test_without_retries_a_cancelled_job_ends_the_run_and_the_next_one_goes_on(
     unscored(project, 1, shard0="hang")
     run = Run(project, node, *cluster("scores"), "--retries", "0")
     run.wait_for("faults/0.taken")
-    node.command("scancel", job_of(project, "0.parquet"))
+    node.command("scancel", job_of(project, "0-of-4.parquet"))
     assert run.end() == 1
     assert re.search(r"cluster: job \d+ \(score\.\w+\) failed: .*CANCELLED", run.printed())
     assert "Exiting because a job execution failed" in run.printed()
     # the other one came to its end
     shards = project.folder / RUN / "scores/tiny-lm"
-    assert sorted(p.name for p in shards.glob("?.parquet")) == [f"{i}.parquet" for i in (1, 2, 3)]
+    assert sorted(p.name for p in shards.glob("?-of-4.parquet")) == [
+        f"{i}-of-4.parquet" for i in (1, 2, 3)
+    ]
     before = len(node.ended("score"))
     again = Run(project, node, *cluster("scores"))
     assert again.end() == 0, again.printed()[-5000:]
@@ -206,7 +208,7 @@ def test_a_drained_node_is_waited_for(project: Project, node: Node) -> None:
     run.wait_for("faults/0.taken")
     node.set_state("drain")
     try:
-        node.command("scancel", job_of(project, "0.parquet"))
+        node.command("scancel", job_of(project, "0-of-4.parquet"))
         run.wait_for("waits: ")
         # what ran goes on to its end, what is repeated waits
         node.wait_for("the other", lambda: node.command("squeue", "-h", "-t", "R") == "", WAIT)
@@ -241,7 +243,7 @@ def test_jobs_of_a_killed_snakemake_are_ended_before_their_work_is_done_again(
     unscored(project, shard0="hang")
     run = Run(project, node, *cluster("scores"))
     run.wait_for("faults/0.taken")
-    left = job_of(project, "0.parquet")
+    left = job_of(project, "0-of-4.parquet")
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.wait()
     assert Run(project, node, "--unlock").end() == 0
