@@ -24,6 +24,8 @@ $(DONE): envs/lock.txt envs/vllm-$(ACCELERATOR).txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@# the lock names every package, so its parts can be unpacked side by side
 	grep -v '^#' envs/lock.txt | tr '\n' '\0' | xargs -0 -P $(CORES) -n 70 $(PIP) --no-deps
+	@# what torch was built with decides what it needs beside the lock: CUDA's libraries, or nothing
+	$(PIP) -c envs/lock.txt torch
 	$(PIP) $(if $(filter cpu,$(ACCELERATOR)),--no-deps,) -r envs/vllm-$(ACCELERATOR).txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@

@@ -80,7 +80,7 @@ def test_no_code_of_ours_runs_data() -> None:
 
 def test_rules_neither() -> None:
     """Snakemake's files are no plain Python: by words."""
-    rules = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
+    rules = [ROOT / "Snakefile", *(ROOT / "workflow/rules").rglob("*.smk")]
     assert len(rules) > 10
     odd = r"(?<![\w.])(eval|exec)\(|pickle|os\.system|shell=True|yaml\.load\(|verify=False|curl -k"
     assert [p.name for p in rules if re.search(odd, p.read_text(encoding="utf-8"))] == []

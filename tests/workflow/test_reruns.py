@@ -259,7 +259,7 @@ def test_a_changed_stage(project: Project, edit: Any, module: str, rules: set[st
 
 
 def test_a_raised_version_reruns_the_stage(project: Project, edit: Any) -> None:
-    edit("workflow/rules/scoring.smk", lambda text: text.replace('"score-2"', '"score-3"'))
+    edit("workflow/rules/helpers/scoring.smk", lambda text: text.replace('"score-2"', '"score-3"'))
     assert project.rerun() == {"score", "gather", *TRAINED, *ANSWERED}
 
 

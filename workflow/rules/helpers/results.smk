@@ -1,0 +1,105 @@
+# Functions and settings of the rules in ../results.smk.
+
+
+def tables():
+    """The result tables that the registry has datasets for."""
+    return [
+        f"{RUN}/tables/{side}.parquet"
+        for side, held in SIDES.items()
+        if EVALUATED[held]
+    ]
+
+
+def reference():
+    """The system that the others are compared with: the one that the config names, else the first
+    trained one, else the first; None where there is nothing to compare."""
+    c = config["evaluation"]
+    chosen = c["reference"]
+    if chosen is not None and chosen not in RETRIEVING:
+        raise WorkflowError(
+            f"evaluation.reference: {chosen!r} is none of evaluation.systems that retrieve, "
+            f"{RETRIEVING}"
+        )
+    if not c["k"] or len(RETRIEVING) + c["zero_shot"] < 2:
+        return None
+    trained = [name for name in RETRIEVING if is_trained(name)]
+    return next(iter([chosen] * (chosen is not None) + trained + RETRIEVING), None)
+
+
+REFERENCE = reference()
+
+
+def comparisons():
+    """The comparisons with the reference, beside the result tables."""
+    return [
+        f"{RUN}/tables/{side}_comparisons.parquet"
+        for side, held in SIDES.items()
+        if EVALUATED[held] and REFERENCE is not None
+    ]
+
+
+def runs(held_out, sft=True):
+    """system/llm/k/dataset of every run on one side of the registry; without ``sft`` those of one
+    LLM with different demonstrations, which can be compared."""
+    c = config["evaluation"]
+    for llm in c["llms"]:
+        for dataset in EVALUATED[held_out]:
+            if c["zero_shot"]:
+                yield f"{ZERO_SHOT}/{llm}/k0/{dataset}"
+            for k in c["k"]:
+                for system in RETRIEVING:
+                    yield f"{system}/{llm}/k{k}/{dataset}"
+    for system in SFT if sft else []:
+        for dataset in sft_datasets(system):
+            if dataset in EVALUATED[held_out]:
+                yield f"{system}/{SYSTEMS[system]['llm']}/k0/{dataset}"
+
+
+def error_tables():
+    """What is wrong in the answers of each system, LLM and k."""
+    c = config["evaluation"]
+    shots = [(ZERO_SHOT, 0)] * c["zero_shot"]
+    shots += [(system, k) for k in c["k"] for system in RETRIEVING]
+    return [
+        f"{RUN}/errors/{system}/{llm}/k{k}.parquet"
+        for llm in c["llms"]
+        for system, k in shots
+    ] + [f"{RUN}/errors/{name}/{SYSTEMS[name]['llm']}/k0.parquet" for name in SFT]
+
+
+def of_runs(folder):
+    """A file of each run."""
+    return [
+        f"{RUN}/{folder}/{run}.parquet" for held in (True, False) for run in runs(held)
+    ]
+
+
+def braces(names):
+    """Names for bash to expand: a command of some thousand paths is longer than it may be, one
+    with their pattern is not. Names are of letters, digits and ``._-`` only (the schemas).
+    """
+    names = [str(name) for name in names]
+    return names[0] if len(names) == 1 else "{" + ",".join(names) + "}"
+
+
+def answered(sides=EVALUATED):
+    """Datasets with predictions, for bash."""
+    return braces([n for held in sides for n in EVALUATED[held]])
+
+
+def run_paths(folder, sides=EVALUATED, sft=True):
+    """The files of ``runs`` below a folder, for bash."""
+    c = config["evaluation"]
+    found = []
+    if c["zero_shot"]:
+        found.append(f"{ZERO_SHOT}/{braces(c['llms'])}/k0/{answered(sides)}")
+    if RETRIEVING and c["k"]:
+        systems = f"{braces(RETRIEVING)}/{braces(c['llms'])}/k{braces(c['k'])}"
+        found.append(f"{systems}/{answered(sides)}")
+    for system in SFT if sft else []:
+        mine = [
+            n for held in sides for n in EVALUATED[held] if n in sft_datasets(system)
+        ]
+        if mine:
+            found.append(f"{system}/{SYSTEMS[system]['llm']}/k0/{braces(mine)}")
+    return " ".join(f"{RUN}/{folder}/{paths}.parquet" for paths in found)
