@@ -98,19 +98,28 @@ def intervals(results: pd.DataFrame) -> dict[tuple[str, int, str], str]:
     }
 
 
+def ranges(results: pd.DataFrame) -> dict[str, str]:
+    """The label of each system's range, of those that have one."""
+    pairs = results[["system", "range"]].drop_duplicates().itertuples(index=False)
+    return {system: label for system, label in pairs if label and label == label}
+
+
 def to_html(results: pd.DataFrame) -> Html:
     """The results of one LLM and scorer, whole tasks in tables of no more than ``ACROSS`` columns;
-    intervals below the values, the best value of a column bold."""
+    ranges below the systems, intervals below the values, the best value of a column bold."""
     wide, cols = tables.wide(results), columns(results)
-    below = intervals(results)
-    parts = [_table(wide, block, below) for block in _packed(cols, [1] * len(cols), ACROSS)]
+    below, pool = intervals(results), ranges(results)
+    parts = [_table(wide, block, below, pool) for block in _packed(cols, [1] * len(cols), ACROSS)]
     if any(c.few for c in cols):
         parts.append(tag("p", "† ", NOISE, ".", class_="note"))
     return join(parts, "\n")
 
 
 def _table(
-    wide: pd.DataFrame, cols: Sequence[Column], below: Mapping[tuple[str, int, str], str]
+    wide: pd.DataFrame,
+    cols: Sequence[Column],
+    below: Mapping[tuple[str, int, str], str],
+    pool: Mapping[str, str],
 ) -> Html:
     """Some columns of ``wide`` as a table."""
     tasks = {task: [c for c in cols if c.task == task] for task in TASKS}
@@ -129,7 +138,8 @@ def _table(
     values = {c.key: texts(wide, c.key) for c in cols}
     rows = []
     for i, (system, k) in enumerate(zip(wide["system"], wide["k"], strict=True)):
-        cells = [tag("th", system, scope="row"), tag("td", k, class_="number")]
+        label = [tag("small", pool[system])] if system in pool else []
+        cells = [tag("th", system, *label, scope="row"), tag("td", k, class_="number")]
         for c in cols:
             text, best = values[c.key][i]
             kind = ["number", first.get(c.key), c.average and "average", best and "best"]
@@ -157,11 +167,11 @@ def print_table(
         few |= any(c.few for c in cols)
         compared |= len(wide) > 1
         names = [str(s) for s in wide["system"]]
-        side = [
-            [name.ljust(max(map(len, [*names, "system"]))) for name in ["", "system", *names]],
-            [str(k).rjust(4) for k in ["", "k", *wide["k"]]],
-        ]
-        room = width - len(side[0][0]) - len(side[1][0])
+        side = [_padded(["", "system", *names])]
+        if pool := ranges(rows):
+            side.append(_padded(["", "  range", *(f"  {pool.get(name, '-')}" for name in names)]))
+        side.append([str(k).rjust(4) for k in ["", "k", *wide["k"]]])
+        room = width - sum(len(column[0]) for column in side)
         shown = {c.key: _lines(c, texts(wide, c.key)) for c in cols}
         sizes = {key: 1 + max(map(len, head + body)) for key, (head, body) in shown.items()}
         if llm:
@@ -185,6 +195,10 @@ def print_table(
         print("\n* best of its column", file=file)
     if few:
         print("n: queries; " + NOISE.replace(": ", ":\n  ", 1), file=file)
+
+
+def _padded(texts: Sequence[str]) -> list[str]:
+    return [text.ljust(max(map(len, texts))) for text in texts]
 
 
 def _lines(column: Column, values: Sequence[tuple[str, bool]]) -> tuple[list[str], list[str]]:

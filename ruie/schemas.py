@@ -296,9 +296,13 @@ ERRORS = pa.schema(
     ]
 )
 #: A result table: one row per dataset and one ``average`` row per task (the mean of its datasets).
+#: ``range``: where the system looked for demonstrations: mixed (the whole pool), same-task,
+#: same-dataset (the query's own), or official (mixed, those of the query's own dataset first, as
+#: the published code does); null where it shows none.
 RESULTS = pa.schema(
     [
         *_run,
+        ("range", pa.string()),
         ("scorer", pa.string()),
         ("held_out", pa.bool_()),
         ("n", pa.int64()),

@@ -27,11 +27,11 @@ GROUPS = 5
 
 
 def read(paths: Sequence[Path], schema: pa.Schema, columns: list[str] | None = None) -> Any:
-    """The rows of all files, one after the other; missing names and k become "" and 0."""
+    """The rows of all files, one after the other; missing names, ranges and k become "" and 0."""
     parts = [parquet.read(path, schema, columns) for path in paths]
     wanted = schema if columns is None else pa.schema([f for f in schema if f.name in columns])
     frame: pd.DataFrame = pa.concat_tables([wanted.empty_table(), *parts]).to_pandas()
-    fill = {"llm": "", "k": 0, "system": "", "scorer": ""}
+    fill = {"llm": "", "k": 0, "system": "", "scorer": "", "range": ""}
     return frame.fillna({name: fill[name] for name in fill if name in frame})
 
 
@@ -53,7 +53,9 @@ def results(rows: pd.DataFrame, scorers: Sequence[str]) -> Html:
         f"F1 in percent by the {names[0]} scorer, one row for each retrieval system and number of "
         "demonstrations k; n counts queries, an average is the mean of its task's datasets. The "
         "best value of a column is marked. Below a value stands its 95 % bootstrap interval over "
-        "the queries, where it was computed."
+        "the queries, where it was computed. Below a system stands where it looked for "
+        "demonstrations: mixed (the whole pool), same-task, same-dataset (the query's own), or "
+        "official (mixed, those of the query's own dataset first)."
     )
     parts = [tag("p", text)]
     for scorer in names:

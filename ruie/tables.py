@@ -8,7 +8,8 @@ the one that is shown where there is room for one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from ruie.records import KEYS
 AVERAGE = "average"
 #: What a row of METRICS or COUNTS is summed over.
 RUN = [*KEYS, "scorer"]
+#: The labels of RESULTS.range.
+RANGES = ("mixed", "same-task", "same-dataset", "official")
 
 
 def run(
@@ -29,11 +32,13 @@ def run(
     held_out: bool,
     systems: list[str],
     drawn: dict[tuple[Any, ...], bootstrap.Floats] | None = None,
+    ranges: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The RESULTS table of METRICS rows, in the order scorer, llm, k, system, task, dataset;
-    ``drawn`` has the resamples of each row (``resampled``)."""
+    ``drawn`` has the resamples of each row (``resampled``), ``ranges`` the label of each system
+    that shows demonstrations."""
     key = ["system", "llm", "k", "task", "scorer"]
-    rows = metrics[[n for n in schemas.RESULTS.names if n != "held_out"]]
+    rows = metrics[[n for n in schemas.RESULTS.names if n not in ("range", "held_out")]]
     numbers = {"n": "sum", "precision": "mean", "recall": "mean", "f1": "mean"}
     groups = rows.groupby(key, as_index=False, sort=False, dropna=False)
     means = groups.agg(numbers).assign(dataset=AVERAGE)
@@ -45,7 +50,9 @@ def run(
         means[["f1_low", "f1_high"]] = ends
     else:
         means[["f1_low", "f1_high"]] = np.nan
-    whole = pd.concat([rows, means], ignore_index=True).assign(held_out=held_out)
+    whole = pd.concat([rows, means], ignore_index=True)
+    labels = pd.Series([(ranges or {}).get(name) for name in whole["system"]], dtype=object)
+    whole = whole.assign(held_out=held_out, range=labels)
     order = {name: i for i, name in enumerate(systems)}
     tasks = {name: i for i, name in enumerate(TASKS)}
     scorers = {name: i for i, name in enumerate(dict.fromkeys(metrics["scorer"]))}
@@ -125,6 +132,16 @@ def wide(results: pd.DataFrame, scorer: str | None = None) -> pd.DataFrame:
     return table[order].reset_index().rename_axis(columns=None)
 
 
+def _range(text: str) -> tuple[str, str]:
+    """``SYSTEM=RANGE`` of a command line."""
+    name, _, label = text.partition("=")
+    if not name or label not in RANGES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not of the form SYSTEM=RANGE, with a range of {list(RANGES)}"
+        )
+    return name, label
+
+
 def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     p.add_argument("--metrics", required=True, nargs="+", type=Path, help="METRICS tables")
@@ -134,6 +151,10 @@ def parser() -> cli.Parser:
     )  # fmt: skip
     p.add_argument("--held-out", action="store_true", help="the datasets were not trained on")
     p.add_argument("--systems", nargs="*", default=[], help="the order of the systems")
+    p.add_argument(
+        "--ranges", nargs="*", default=[], type=_range, metavar="SYSTEM=RANGE",
+        help=f"where a system looked for demonstrations: {', '.join(RANGES)}",
+    )  # fmt: skip
     bootstrap.add_arguments(p)
     p.add_argument("--out", required=True, type=Path, help="RESULTS table to write")
     return p
@@ -145,7 +166,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
     frames = [parquet.read(path, schemas.METRICS).to_pandas() for path in args.metrics]
     drawn = resampled(args.counts, args.resamples, args.seed) if args.resamples else None
-    table = run(pd.concat(frames, ignore_index=True), args.held_out, args.systems, drawn)
+    metrics, ranges = pd.concat(frames, ignore_index=True), dict(args.ranges)
+    table = run(metrics, args.held_out, args.systems, drawn, ranges)
     parquet.write(
         pa.Table.from_pandas(table, schemas.RESULTS, preserve_index=False),
         schemas.RESULTS,

@@ -14,8 +14,8 @@ from ruie import parquet, schemas
 def result(system: str = "ruie", dataset: str = "fewrel", f1: float = 50.0, **more: Any) -> dict:
     return {
         "system": system, "llm": "llama-3.1-8b-instruct", "k": 8, "task": "RE", "dataset": dataset,
-        "scorer": "strict", "held_out": True, "n": 10, "precision": f1, "recall": f1, "f1": f1,
-        "f1_low": None, "f1_high": None, **more,
+        "range": "mixed", "scorer": "strict", "held_out": True, "n": 10, "precision": f1,
+        "recall": f1, "f1": f1, "f1_low": None, "f1_high": None, **more,
     }  # fmt: skip
 
 

@@ -74,8 +74,8 @@ def metrics(system: str, k: int, task: str, dataset: str, f1: float, n: int = 20
     """A RESULTS row without ``held_out``; the interval reaches from 2 below to 3 above."""
     return {
         "system": system, "llm": "lm", "k": k, "task": task, "dataset": dataset,
-        "scorer": "strict", "n": n, "precision": f1, "recall": f1, "f1": f1, "f1_low": f1 - 2,
-        "f1_high": f1 + 3,
+        "range": "same-task" if k else None, "scorer": "strict", "n": n, "precision": f1,
+        "recall": f1, "f1": f1, "f1_low": f1 - 2, "f1_high": f1 + 3,
     }  # fmt: skip
 
 

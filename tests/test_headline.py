@@ -58,9 +58,21 @@ def test_print_table(tmp_path: Path) -> None:
     assert lines[0] == ["Held-out:", "F1", "in", "percent,", "scorer", "strict"]
     assert ["NER", "RE"] in lines
     assert ["film", "news", "avg", "film", "avg"] in lines
+    assert ["system", "range", "k", "n=20", "n=60", "n=80", "n=20", "n=20"] in lines
+    assert ["none", "-", "0", "10.00", "20.00", "15.00", "5.00", "5.00"] in lines
+    assert ["bm25", "same-task", "4", "40.00*", "61.25*", "50.62*", "5.00", "5.00"] in lines
+
+
+def test_the_range_is_shown_where_it_is_known(tmp_path: Path) -> None:
+    path = write_results(results(), tmp_path / "t.parquet")
+    rows = Page(make(["--tables", str(path)], tmp_path)).rows
+    assert {row[0] for row in rows if row[1:2] in (["0"], ["4"])} == {"none", "bm25same-task"}
+    without = results().assign(range=None)
+    assert headline.ranges(without) == {}
+    out = io.StringIO()
+    report.print_table(without, "x", file=out)
+    lines = [line.split() for line in out.getvalue().split("\n")]
     assert ["system", "k", "n=20", "n=60", "n=80", "n=20", "n=20"] in lines
-    assert ["none", "0", "10.00", "20.00", "15.00", "5.00", "5.00"] in lines
-    assert ["bm25", "4", "40.00*", "61.25*", "50.62*", "5.00", "5.00"] in lines
 
 
 def test_print_table_keeps_to_the_width() -> None:
@@ -77,7 +89,7 @@ def test_print_table_keeps_to_the_width() -> None:
         report.print_table(frame, "x", file=out, width=width)
         table = out.getvalue().split("\n\n*")[0]
         assert max(map(len, table.split("\n"))) <= width
-        values = [line.split()[2:] for line in table.split("\n") if line.startswith("one")]
+        values = [line.split()[3:] for line in table.split("\n") if line.startswith("one")]
         printed[width] = [value for block in values for value in block]
     assert len(printed[60]) == 4 * 10
     assert printed[60] == printed[100]

@@ -106,6 +106,14 @@ def test_the_input_is_left_as_it_is():
     pd.testing.assert_frame_equal(frame, before)
 
 
+def test_a_system_has_the_label_of_its_range_in_every_row():
+    frame = pd.DataFrame([*ROWS, metric("none", "NER", "film", 5.0, k=0)])
+    found = tables.run(frame, False, [], ranges={"ruie": "mixed", "bm25": "same-task"})
+    labels = {name: set(rows["range"]) for name, rows in found.groupby("system")}
+    assert labels == {"ruie": {"mixed"}, "bm25": {"same-task"}, "none": {None}}
+    assert set(run()["range"]) == {None}
+
+
 def test_wide():
     found = tables.wide(run())
     assert list(found.columns) == [
@@ -198,3 +206,15 @@ def test_the_command(tmp_path):
     expected = pa.Table.from_pandas(run(held_out=True), schemas.RESULTS, preserve_index=False)
     assert found.to_pylist() == expected.to_pylist()
     assert found.num_rows == 10
+
+
+def test_the_command_takes_ranges(tmp_path, capsys):
+    path, out = tmp_path / "m.parquet", tmp_path / "t.parquet"
+    parquet.write([ROWS[0]], schemas.METRICS, path)
+    words = ["--metrics", str(path), "--out", str(out), "--ranges"]
+    tables.main([*words, "ruie=official", "other=mixed"])
+    assert parquet.read(out, schemas.RESULTS)["range"].to_pylist() == ["official", "official"]
+    for bad in ("ruie=everything", "=mixed", "mixed"):
+        with pytest.raises(SystemExit):
+            tables.main([*words, bad])
+        assert "not of the form SYSTEM=RANGE" in capsys.readouterr().err

@@ -20,8 +20,8 @@ from ruie import parquet, schemas
 ROOT = Path(__file__).parents[2]
 RESULT = {
     "system": "ruie", "llm": "gemma-3-270m", "k": 4, "task": "RE", "dataset": "history",
-    "scorer": "strict", "held_out": True, "n": 3, "precision": 20.0, "recall": 20.0, "f1": 20.0,
-    "f1_low": None, "f1_high": None,
+    "range": "mixed", "scorer": "strict", "held_out": True, "n": 3, "precision": 20.0,
+    "recall": 20.0, "f1": 20.0, "f1_low": None, "f1_high": None,
 }  # fmt: skip
 
 pytestmark = pytest.mark.workflow

@@ -105,6 +105,13 @@ def test_retrieval_is_cut_deep_and_turned_to_the_own_dataset(official, demo) -> 
     for system in ("random_task", "bm25_task"):
         assert {c.range for c in under(official, system)} == {"dataset"}
         assert {c.range for c in under(demo, system)} == {"task"}
+    # and the result tables say so
+    baselines = {"random_task": "same-dataset", "bm25_task": "same-dataset"}
+    for c in official["tables"]:
+        others = {"bm25": "mixed", "dense": "mixed", "ruie": "official"}
+        assert dict(c.ranges) == {**baselines, **others}
+    for c in demo["tables"]:
+        assert set(dict(c.ranges).values()) == {"mixed", "same-task"}
 
 
 def test_the_published_scorer_comes_first(official) -> None:
