@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -256,3 +258,11 @@ def test_what_cannot_be_read_piece_by_piece(tmp_path):
         UserError, match=r"columns \['id', 'split'\] are missing or of another type"
     ):
         list(parquet.batches(path, schemas.EXAMPLES, ["id", "text", "split"]))
+
+
+def test_no_other_module_opens_a_table_unchecked():
+    """But the score store, whose segments have a digest of their own (ruie/store.py)."""
+    package = Path(parquet.__file__).parent
+    opening = re.compile(r"\b(ParquetFile|read_table|read_parquet|ParquetDataset)\(")
+    found = {p.name for p in package.rglob("*.py") if opening.search(p.read_text())}
+    assert found == {"parquet.py", "store.py"}

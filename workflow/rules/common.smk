@@ -18,6 +18,7 @@ from ruie.readers.build import SPLIT_NAMES, split_files
 from ruie.readers.build import check as check_source
 from ruie.sft import formats
 
+
 def in_one_line(where, call, *given):
     """What a call returns; a fault that the user can mend is shown as Snakemake's own are."""
     try:
