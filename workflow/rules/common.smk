@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from ruie import devices, endpoint, examples, registry, stages
 from ruie.cli import UserError
@@ -18,10 +19,13 @@ from ruie.readers.build import check as check_source
 from ruie.sft import formats
 
 # `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
+# with --sdm conda it is that of the rule's environment, which holds the packages and not `ruie`
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    _python = f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(workflow.basedir)}"
+else:
+    _python = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
 # a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands
-shell.prefix(
-    f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
-)
+shell.prefix(f"set -euo pipefail; export {_python}; ")
 
 
 def in_one_line(where, call, *given):
@@ -399,7 +403,7 @@ def flags(**options):
     """
     words = []
     for name, value in options.items():
-        flag = "--" + name.replace("_", "-")
+        flag = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(flag)
         elif isinstance(value, list):

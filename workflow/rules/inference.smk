@@ -27,6 +27,8 @@ rule infer:
         f"{RUN}/logs/infer/{{system}}/{{llm}}/k{{k}}/{{dataset}}.tsv"
     group:
         "infer"
+    conda:
+        "../../envs/infer.yaml"
     threads: infer_threads
     resources:
         mem_mb=infer_memory,
@@ -54,6 +56,8 @@ rule infer_zero_shot:
         f"{RUN}/logs/infer/{ZERO_SHOT}/{{llm}}/k0/{{dataset}}.tsv"
     group:
         "infer"
+    conda:
+        "../../envs/infer.yaml"
     threads: infer_threads
     resources:
         mem_mb=infer_memory,
@@ -84,6 +88,8 @@ rule infer_sft:
         system=one_of(SFT) or "-",
     group:
         "infer"
+    conda:
+        "../../envs/infer.yaml"
     threads: 1 if config["inference"]["engine"] == "shared" else CARD_THREADS
     resources:
         mem_mb=growing(16000),
