@@ -1,4 +1,4 @@
-"""With `--sdm conda` a job runs in its rule's environment.
+"""`snakemake --lint` has nothing to say; with `--sdm conda` a job runs in its rule's environment.
 
 Conda itself is not there: a script in its place says what Snakemake asks it, and makes environments
 whose ``python`` is this one, but says where it was started.
@@ -14,8 +14,21 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
+#: With the rules that are there on demand: a further round, labels in the index, the chain.
+EVERYTHING = {
+    "systems": {
+        "bm25_labels": {"retriever": "bm25", "range": "mixed", "schema_text": "both"},
+        "second": {
+            "retriever": "trained", "range": "mixed", "keywords": True, "reward": True,
+            "distill": True, "candidates": "ruie",
+        },
+    },
+    "evaluation": {"systems": ["bm25", "bm25_labels", "ruie", "second"]},
+    "chain": {"datasets": "all"},
+}  # fmt: skip
 CONDA = """#!/bin/sh
 case "$*" in
   "info --json") echo '{"conda_prefix": "@BASE@", "platform": "linux-64"}' ;;
@@ -46,6 +59,14 @@ def snakemake(folder: Path, *words: str, **environment: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
+
+
+def test_lint_has_nothing_to_say(tmp_path: Path) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text(yaml.safe_dump(EVERYTHING))
+    printed = snakemake(ROOT, "--lint", "--configfile", "workflow/demo.yaml", str(more))
+    assert "Lints for" not in printed
+    assert "your workflow is in a good condition" in printed
 
 
 def test_a_job_runs_in_the_environment_of_its_rule(tmp_path: Path) -> None:
