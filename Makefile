@@ -54,6 +54,7 @@ test-cluster: env
 check: env
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile workflow
+	snakemake --lint --configfile workflow/demo.yaml
 	mypy
 
 bench-score: env

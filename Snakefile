@@ -57,8 +57,8 @@ rule evaluation:
 
 
 onsuccess:
-    shell("python -m ruie.engine --stop 2> /dev/null")
+    shell(f"{shlex.quote(sys.executable)} -m ruie.engine --stop 2> /dev/null")
 
 
 onerror:
-    shell("python -m ruie.engine --stop 2> /dev/null")
+    shell(f"{shlex.quote(sys.executable)} -m ruie.engine --stop 2> /dev/null")

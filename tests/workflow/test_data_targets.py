@@ -22,7 +22,7 @@ pytestmark = pytest.mark.workflow
 def test_validation_of_a_run(tmp_path: Path) -> None:
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in ("workflow", "ruie", "profiles"):
+    for name in ("workflow", "ruie", "envs", "profiles"):
         shutil.copytree(ROOT / name, tmp_path / name)
     config = yaml.safe_load((ROOT / "workflow/demo.yaml").read_text())
     config["datasets"]["include"] = DATASETS
@@ -60,8 +60,8 @@ def test_what_a_format_reads_beside_its_files_is_an_input(tmp_path: Path) -> Non
     """CASIE's source texts and SpERT's types, in a dry run; and a model's path with a space."""
     shutil.copy(ROOT / "Snakefile", tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)
-    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
-    shutil.copytree(ROOT / "ruie", tmp_path / "ruie")
+    for name in ("workflow", "ruie", "envs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     news = {"annotation/train/1.json", "annotation/test/2.json", "source/1.txt", "source/2.txt"}
     people = {"my_train.json", "my_test.json", "my_types.json"}
     files = {f"d/news/{name}" for name in news} | {f"d/people/{name}" for name in people}

@@ -33,7 +33,7 @@ class Project:
         self.folder, self.odd = folder, True
         for name in ("Snakefile", "config.yaml"):
             shutil.copy(ROOT / name, folder / name)
-        for name in ("workflow", "ruie", "profiles"):
+        for name in ("workflow", "ruie", "envs", "profiles"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
 

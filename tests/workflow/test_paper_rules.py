@@ -49,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("workflow", "ruie", "profiles"):
+    for name in ("workflow", "ruie", "envs", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for run, scoring, f1 in (("demo", "gemma-3-270m", 20.0), ("other", "neo", 30.0)):
         for side in ("heldout", "heldin"):

@@ -58,7 +58,7 @@ class Project:
         self.folder = folder
         for name in ("Snakefile", "config.yaml"):
             shutil.copy(ROOT / name, folder / name)
-        for name in ("workflow", "ruie", "profiles"):
+        for name in ("workflow", "ruie", "envs", "profiles"):
             shutil.copytree(
                 ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
             )

@@ -34,7 +34,8 @@ def snakemake(tmp_path):
     """Run Snakemake in a copy of the workflow."""
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    for name in ("workflow", "envs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
 
     def run(*targets):
         return subprocess.run(

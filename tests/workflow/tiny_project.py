@@ -53,7 +53,7 @@ class Project:
         self.folder = folder
         for name in ("Snakefile", "config.yaml"):
             shutil.copy(ROOT / name, folder / name)
-        for name in ("workflow", "ruie", "profiles"):
+        for name in ("workflow", "ruie", "envs", "profiles"):
             ignored = shutil.ignore_patterns("__pycache__", "demo") if name == "ruie" else None
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         for name in DATASETS:

@@ -12,6 +12,8 @@ if any(SYSTEMS[s].get("schema_text") == "both" for s in RETRIEVING):
             f"{RUN}/logs/bm25_index_labels/{{part}}-{{range}}.log",
         benchmark:
             f"{RUN}/logs/bm25_index_labels/{{part}}-{{range}}.tsv"
+        conda:
+            "../../envs/bm25.yaml"
         resources:
             mem_mb=growing(4000),
             runtime=growing(60),
@@ -52,6 +54,8 @@ if ROUNDS:
         benchmark:
             f"{RUN}/logs/rounds/{{system}}/candidates.tsv"
         priority: 50
+        conda:
+            "../../envs/bm25.yaml"
         threads: CARD_THREADS
         resources:
             mem_mb=growing(16000),

@@ -29,6 +29,8 @@ if CHAIN_DATASETS:
             f"{RUN}/logs/chain.log",
         benchmark:
             f"{RUN}/logs/chain.tsv"
+        conda:
+            "../../envs/train.yaml"
         threads: CARD_THREADS
         resources:
             mem_mb=growing(16000),
@@ -86,6 +88,8 @@ rule chain_queries:
         f"{CHAIN}/queries.parquet",
     log:
         f"{RUN}/logs/chain_queries.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -167,6 +171,8 @@ rule chain_zero_shot:
         f"{RUN}/logs/chain_zero_shot/{{llm}}.log",
     benchmark:
         f"{RUN}/logs/chain_zero_shot/{{llm}}.tsv"
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
@@ -215,6 +221,8 @@ rule curve_scores:
         f"{RUN}/curves/{{size}}/scores.parquet",
     log:
         f"{RUN}/logs/curves/{{size}}/scores.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from ruie import devices, endpoint, examples, registry, stages, stamp
 from ruie.cli import UserError
@@ -50,13 +51,16 @@ for _name, _entry in _models.items() if isinstance(_models, dict) else ():
 in_one_line("", registry.check, config, SCHEMA, "config")
 RUN = f"results/{config['run']}"
 # `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
-# a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands. The
-# digest of config.json is for the stamps of result tables (ruie/stamp.py).
+# with --sdm conda it is that of the rule's environment, which holds the packages and not `ruie`
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    _python = f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(workflow.basedir)}"
+else:
+    _python = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+# the digest of config.json is for the stamps of result tables (ruie/stamp.py)
 CONFIG_TEXT = json.dumps(config, indent=1, sort_keys=True)
-shell.prefix(
-    f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
-    f" {stamp.CONFIG}={sha256((CONFIG_TEXT + chr(10)).encode()).hexdigest()}; "
-)
+_digest = sha256(f"{CONFIG_TEXT}\n".encode()).hexdigest()
+# a prefix takes the place of Snakemake's own, which lets a pipe fail with any of its commands
+shell.prefix(f"set -euo pipefail; export {_python} {stamp.CONFIG}={_digest}; ")
 SYSTEMS = config["systems"]
 MODELS = config["models"]
 
@@ -402,7 +406,7 @@ def flags(**options):
     """
     words = []
     for name, value in options.items():
-        flag = "--" + name.replace("_", "-")
+        flag = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(flag)
         elif isinstance(value, list):

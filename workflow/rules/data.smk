@@ -11,6 +11,8 @@ rule normalize:
     priority: 100
     group:
         "data"
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -49,6 +51,8 @@ rule pool:
         f"{RUN}/{{part}}.parquet",
     log:
         f"{RUN}/logs/{{part}}.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -66,6 +70,8 @@ rule training_queries:
         f"{RUN}/queries.parquet",
     log:
         f"{RUN}/logs/training_queries.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
@@ -88,6 +94,8 @@ rule test_queries:
     priority: 100
     group:
         "data"
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),

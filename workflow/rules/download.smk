@@ -7,6 +7,8 @@ rule download:
         f"{RUN}/logs/download.log",
     # the network is this machine's, not a cluster node's
     localrule: True
+    conda:
+        "../../envs/workflow.yaml"
     params:
         flags=flags(
             registry=config["datasets"]["registry"],

@@ -27,6 +27,8 @@ rule infer:
         f"{RUN}/logs/infer/{{system}}/{{llm}}/k{{k}}/{{dataset}}.tsv"
     group:
         "infer"
+    conda:
+        "../../envs/infer.yaml"
     threads: infer_threads
     resources:
         mem_mb=infer_memory,
@@ -36,10 +38,11 @@ rule infer:
     params:
         model=lambda w: MODELS[w.llm]["name"] if is_endpoint(w.llm) else model(w.llm),
         flags=generation,
+        how=lambda w, resources: f"{ENGINE} {ASKING}",
     shell:
         "python -m ruie.infer --demonstrations {input.demonstrations} --queries {input.queries}"
-        " --pool {input.pool} --model {params.model:q} {params.flags} {ENGINE} {ASKING} --out {output}"
-        " > {log} 2>&1"
+        " --pool {input.pool} --model {params.model:q} {params.flags} {params.how}"
+        " --out {output} > {log} 2>&1"
 
 
 rule infer_zero_shot:
@@ -54,6 +57,8 @@ rule infer_zero_shot:
         f"{RUN}/logs/infer/{ZERO_SHOT}/{{llm}}/k0/{{dataset}}.tsv"
     group:
         "infer"
+    conda:
+        "../../envs/infer.yaml"
     threads: infer_threads
     resources:
         mem_mb=infer_memory,
@@ -63,9 +68,10 @@ rule infer_zero_shot:
     params:
         model=lambda w: MODELS[w.llm]["name"] if is_endpoint(w.llm) else model(w.llm),
         flags=generation,
+        how=lambda w, resources: f"{ENGINE} {ASKING}",
     shell:
-        "python -m ruie.infer --queries {input.queries} --model {params.model:q} {params.flags} {ENGINE} {ASKING}"
-        " --out {output} > {log} 2>&1"
+        "python -m ruie.infer --queries {input.queries} --model {params.model:q} {params.flags}"
+        " {params.how} --out {output} > {log} 2>&1"
 
 
 # Supervised baselines; `texts` is what the model was asked and said, word for word.
@@ -84,6 +90,8 @@ rule infer_sft:
         system=one_of(SFT) or "-",
     group:
         "infer"
+    conda:
+        "../../envs/infer.yaml"
     threads: 1 if config["inference"]["engine"] == "shared" else CARD_THREADS
     resources:
         mem_mb=growing(16000),
@@ -91,6 +99,7 @@ rule infer_sft:
         gpu=1,
     params:
         flags=sft_generation,
+        how=lambda w, resources: ENGINE,
     shell:
         "python -m ruie.sft.infer --queries {input.queries} --model {input.model:q} {params.flags}"
-        " {ENGINE} --texts {output.texts} --out {output.table} > {log} 2>&1"
+        " {params.how} --texts {output.texts} --out {output.table} > {log} 2>&1"

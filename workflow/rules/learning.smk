@@ -20,6 +20,8 @@ if LEARNERS:
             f"{RUN}/logs/learning.log",
         benchmark:
             f"{RUN}/logs/learning.tsv"
+        conda:
+            "../../envs/train.yaml"
         threads: CARD_THREADS
         resources:
             mem_mb=growing(16000),

@@ -10,6 +10,8 @@ rule model:
         name="|".join(n for n in MODELS if not {"path", "endpoint"} & set(MODELS[n]))
         or "-",
     priority: 10
+    conda:
+        "../../envs/train.yaml"
     resources:
         mem_mb=growing(6000),
         runtime=growing(120),

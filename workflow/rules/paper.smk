@@ -17,6 +17,8 @@ rule paper_table:
         f"{RUN}/logs/paper_table/{{number}}.log",
     wildcard_constraints:
         number="[1-8]",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -35,6 +37,8 @@ rule spread:
         f"{PAPER}/spread.parquet",
     log:
         f"{RUN}/logs/spread.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(16000),
         runtime=growing(60),
@@ -55,6 +59,8 @@ rule table10:
         latex=f"{PAPER}/table10.tex",
     log:
         f"{RUN}/logs/table10.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -76,6 +82,8 @@ rule table11:
         latex=f"{PAPER}/table11.tex",
     log:
         f"{RUN}/logs/table11.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -97,6 +105,8 @@ rule figure3:
         plots=[f"{PAPER}/figure3.svg", f"{PAPER}/figure3.png"],
     log:
         f"{RUN}/logs/figure3.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -123,6 +133,8 @@ rule speed:
         f"{RUN}/logs/speed/{{backend}}.log",
     wildcard_constraints:
         backend="vllm|transformers",
+    conda:
+        "../../envs/infer.yaml"
     # all that there are, so that nothing else runs beside it
     threads: workflow.cores or 16
     resources:
@@ -164,6 +176,8 @@ rule figure4:
         plots=[f"{PAPER}/figure4.svg", f"{PAPER}/figure4.png"],
     log:
         f"{RUN}/logs/figure4.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),

@@ -8,6 +8,8 @@ rule config_of_run:
     log:
         f"{RUN}/logs/config_of_run.log",
     localrule: True
+    conda:
+        "../../envs/workflow.yaml"
     params:
         text=shlex.quote(CONFIG_TEXT),
     shell:
@@ -24,6 +26,8 @@ rule provenance:
         f"{RUN}/provenance.json",
     log:
         f"{RUN}/logs/provenance.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(30),
@@ -49,6 +53,8 @@ rule explain:
         pool=f"{RUN}/explain/pool.parquet",
     log:
         f"{RUN}/logs/explain.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -73,6 +79,8 @@ rule explain_scores:
         plan=temp(f"{RUN}/explain/plan.parquet"),
     log:
         f"{RUN}/logs/explain_scores.log",
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
@@ -104,6 +112,8 @@ rule explain_rewards:
         f"{RUN}/explain/rewards.parquet",
     log:
         f"{RUN}/logs/explain_rewards.log",
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(16000),
@@ -167,6 +177,8 @@ rule report:
         ),
     log:
         f"{RUN}/logs/report.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),

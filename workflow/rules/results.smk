@@ -27,6 +27,8 @@ rule evaluate:
         f"{RUN}/logs/evaluate/{{system}}/{{llm}}/k{{k}}/{{dataset}}.log",
     group:
         "infer"
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -61,6 +63,8 @@ rule table:
         f"{RUN}/logs/table/{{side}}.log",
     wildcard_constraints:
         side="|".join(SIDES),
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -92,6 +96,8 @@ rule comparisons:
         f"{RUN}/logs/comparisons/{{side}}.log",
     wildcard_constraints:
         side="|".join(SIDES),
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
@@ -123,6 +129,8 @@ rule errors:
         f"{RUN}/errors/{{system}}/{{llm}}/k{{k}}.parquet",
     log:
         f"{RUN}/logs/errors/{{system}}/{{llm}}/k{{k}}.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -141,6 +149,8 @@ rule error_page:
         f"{RUN}/errors.md",
     log:
         f"{RUN}/logs/error_page.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),

@@ -12,6 +12,8 @@ rule encode:
         f"{RUN}/logs/encode/{{system}}.log",
     benchmark:
         f"{RUN}/logs/encode/{{system}}.tsv"
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(16000),
@@ -40,6 +42,8 @@ rule retrieve:
         f"{RUN}/logs/retrieve/{{system}}/{{dataset}}.log",
     group:
         "retrieve"
+    conda:
+        "../../envs/bm25.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),

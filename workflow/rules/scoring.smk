@@ -12,6 +12,8 @@ rule bm25_index:
         f"{RUN}/logs/bm25_index/{{part}}-{{range}}.log",
     benchmark:
         f"{RUN}/logs/bm25_index/{{part}}-{{range}}.tsv"
+    conda:
+        "../../envs/bm25.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -34,6 +36,8 @@ rule candidates:
     benchmark:
         f"{RUN}/logs/candidates.tsv"
     priority: 50
+    conda:
+        "../../envs/bm25.yaml"
     threads: 4
     resources:
         mem_mb=growing(8000),
@@ -66,6 +70,8 @@ rule score_plan:
     benchmark:
         f"{RUN}/logs/{{round}}plan/{{llm}}.tsv"
     priority: 50
+    conda:
+        "../../envs/train.yaml"
     resources:
         mem_mb=growing(32000),
         runtime=growing(240),
@@ -99,6 +105,8 @@ rule score:
     benchmark:
         f"{RUN}/logs/{{round}}score/{{llm}}-{{shard}}-of-{{shards}}.tsv"
     priority: 50
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
@@ -125,6 +133,8 @@ rule gather:
         f"{RUN}/{{round}}scores/{{llm}}.parquet",
     log:
         f"{RUN}/logs/{{round}}gather/{{llm}}.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(16000),
         runtime=growing(60),

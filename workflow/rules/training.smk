@@ -17,6 +17,8 @@ rule train_reward:
     benchmark:
         f"{RUN}/logs/{{round}}train_reward/{{variant}}.tsv"
     priority: 50
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
@@ -51,6 +53,8 @@ rule score_reward:
     benchmark:
         f"{RUN}/logs/{{round}}score_reward/{{variant}}.tsv"
     priority: 50
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(16000),
@@ -90,6 +94,8 @@ rule train_retriever:
     benchmark:
         f"{RUN}/logs/train_retriever/{{system}}.tsv"
     priority: 50
+    conda:
+        "../../envs/train.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),

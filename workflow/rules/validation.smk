@@ -10,6 +10,8 @@ rule statistics:
         markdown=f"{RUN}/statistics.md",
     log:
         f"{RUN}/logs/statistics.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -34,6 +36,8 @@ rule overlap:
         f"{RUN}/overlap.parquet",
     log:
         f"{RUN}/logs/overlap.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(120),
@@ -55,6 +59,8 @@ rule validation:
         ),
     log:
         f"{RUN}/logs/validation.log",
+    conda:
+        "../../envs/workflow.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),

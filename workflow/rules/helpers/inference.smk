@@ -1,6 +1,7 @@
 # Functions and settings of the rules in ../inference.smk.
 
-# Read when a command is made, and no params: none of it changes an answer. Prices go by LLM.
+# How answers are made, which changes none: a parameter of the rules by a function that takes
+# `resources`, for Snakemake runs nothing again for such a one. Prices go by LLM.
 ENGINE = flags(engine=config["inference"]["engine"])
 ASKING = flags(
     **{
