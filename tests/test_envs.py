@@ -162,3 +162,22 @@ def test_a_package_that_the_lock_lacks_is_named(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     with pytest.raises(SystemExit, match=r"lock.txt does not pin \['pyserini'\]; renew it"):
         pin.needed(tmp_path, "bm25")
+
+
+def test_the_container_recipes_are_alike() -> None:
+    """One base, the same packages of Debian and parts of this folder; and nothing else is sent."""
+    docker, apptainer = (ENVS / "Dockerfile").read_text(), (ENVS / "ruie.def").read_text()
+    found = []
+    for text, base, parts in (
+        (docker, r"^FROM (.+)$", r"^COPY --chown=ruie (.+) \S+$"),
+        (apptainer, r"^From: (.+)$", r"^    (\S+) /ruie/\S+$"),
+    ):
+        debian = re.findall(r"--no-install-recommends ([a-z0-9+ -]+)", text)
+        copied = {word for line in re.findall(parts, text, re.M) for word in line.split()}
+        found.append((re.findall(base, text, re.M), debian, copied - {"ruie/__init__.py"}))
+        assert len(re.findall('make env "ACCELERATOR=', text)) == 1
+    assert [part.strip() for part in found[0][1]] == [part.strip() for part in found[1][1]]
+    assert found[0][::2] == found[1][::2]
+    sent = set((ENVS / "Dockerfile.dockerignore").read_text().split())
+    assert sent == {"*", "**/__pycache__", *(f"!{part}" for part in found[0][2])}
+    assert all((ROOT / part).exists() for part in found[0][2])
