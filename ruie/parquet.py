@@ -44,11 +44,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
-    except OSError as error:
-        if error.errno not in cli.NO_WRITING:
-            raise
-        why = os.strerror(error.errno)
-        raise UserError(f"{path}: cannot be written: {why}; mend that, and start again") from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -57,15 +52,22 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def _writer(
     path: str | Path, schema: pa.Schema, result: bool = False, **how: Any
 ) -> Iterator[pq.ParquetWriter]:
-    """A stamped file with page checksums, which takes its place when it is whole."""
-    with (
-        replacing(path) as part,
-        pq.ParquetWriter(part, schema, write_page_checksum=True, **how) as file,
-    ):
-        yield file
-        # at the end: what is read meanwhile counts
-        if about := stamp.of_table(result):
-            file.add_key_value_metadata(about)
+    """A stamped file with page checksums, which takes its place when it is whole. ``UserError``
+    where the disk takes no more."""
+    try:
+        with (
+            replacing(path) as part,
+            pq.ParquetWriter(part, schema, write_page_checksum=True, **how) as file,
+        ):
+            yield file
+            # at the end: what is read meanwhile counts
+            if about := stamp.of_table(result):
+                file.add_key_value_metadata(about)
+    except OSError as error:
+        if error.errno not in cli.NO_WRITING:
+            raise
+        why = os.strerror(error.errno)
+        raise UserError(f"{path}: cannot be written: {why}; mend that, and start again") from None
 
 
 def write(

@@ -2,19 +2,6 @@
 include: "helpers/results.smk"
 
 
-def ranges():
-    """system=label of where each system looks for demonstrations (RESULTS.range)."""
-    labels = {"mixed": "mixed", "task": "same-task", "dataset": "same-dataset"}
-    found = []
-    for name in RETRIEVING:
-        # a ranking of the chain is of BM25's candidates
-        where = SYSTEMS[name].get("range", config["candidates"]["range"])
-        own_first = SYSTEMS[name].get("own_dataset_first", False)
-        label = "official" if own_first and where == "mixed" else labels[where]
-        found.append(f"{name}={label}")
-    return found
-
-
 rule evaluate:
     input:
         predictions=f"{RUN}/predictions/{{system}}/{{llm}}/k{{k}}/{{dataset}}.parquet",

@@ -103,3 +103,16 @@ def run_paths(folder, sides=EVALUATED, sft=True):
         if mine:
             found.append(f"{system}/{SYSTEMS[system]['llm']}/k0/{braces(mine)}")
     return " ".join(f"{RUN}/{folder}/{paths}.parquet" for paths in found)
+
+
+def ranges():
+    """system=label of where each system looks for demonstrations (RESULTS.range)."""
+    labels = {"mixed": "mixed", "task": "same-task", "dataset": "same-dataset"}
+    found = []
+    for name in RETRIEVING:
+        # a ranking of the chain is of BM25's candidates
+        where = SYSTEMS[name].get("range", config["candidates"]["range"])
+        own_first = SYSTEMS[name].get("own_dataset_first", False)
+        label = "official" if own_first and where == "mixed" else labels[where]
+        found.append(f"{name}={label}")
+    return found
