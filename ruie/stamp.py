@@ -145,7 +145,7 @@ def main(argv: Iterable[str] | None = None) -> None:
     p = cli.parser(__doc__)
     p.add_argument("table", type=Path, help="Parquet file of a stage")
     args = p.parse_args(None if argv is None else list(argv))
-    with parquet.opened(args.table) as file:
+    with parquet.opened(args.table, "name a table that a stage wrote") as file:
         said = read(file.metadata.metadata)
     if not said:
         raise cli.UserError(f"{args.table}: carries no stamp; no stage of a run wrote it")
