@@ -7,7 +7,6 @@ import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_vectors import write
 
 from ruie import search, vectors
 from ruie.cli import UserError
@@ -47,7 +46,7 @@ def test_agrees_with_sorting_everything(tmp_path_factory, seed, keep, scale):
     numbers = (lots.integers(-2, 3, (20, 4)) * scale).astype(np.float32)
     queries = (lots.integers(-2, 3, (5, 4)) * scale).astype(np.float32)
     wanted, ranks = lots.random(20) < 0.8, lots.permutation(20)
-    path = write(tmp_path_factory.getbasetemp() / "s.parquet", numbers)
+    path = tiny.write_vectors(tmp_path_factory.getbasetemp() / "s.parquet", numbers)
     want = oracle(numbers, wanted, ranks, queries, keep)
     assert pairs(search.best(path, wanted, ranks, queries, keep)) == want
     real = vectors.blocks
@@ -63,7 +62,7 @@ def test_scores_that_float32_cannot_tell_apart(tmp_path):
     ends at 2^-10 there. Only exact scores put the rows in this order."""
     tail = [3, 1, 4, 1, 5, 9, 2, 6]
     numbers = np.array([[8192, t * 2.0**-11, -8192] for t in tail], np.float32)
-    path = write(tmp_path / "v.parquet", numbers)
+    path = tiny.write_vectors(tmp_path / "v.parquet", numbers)
     rows, scores = search.best(
         path, np.ones(8, bool), np.arange(8)[::-1], np.ones((1, 3), np.float32), 8
     )
@@ -87,7 +86,7 @@ def test_the_same_bytes_whatever_the_blocks_the_batch_and_the_threads(tmp_path, 
     lots = np.random.default_rng(3)
     numbers, queries = near_and_equal(lots), lots.normal(size=(33, 24)).astype(np.float32)
     ranks, wanted = lots.permutation(600), np.ones(600, bool)
-    path = write(tmp_path / "v.parquet", numbers, at_once=100)
+    path = tiny.write_vectors(tmp_path / "v.parquet", numbers, at_once=100)
     first = search.best(path, wanted, ranks, queries, 50)
     assert pairs(first) == oracle(numbers, wanted, ranks, queries, 50)
     for size in (1, 7, 128, 599):
@@ -124,7 +123,7 @@ def test_the_size_of_blocks_is_what_the_flag_says(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "_contenders", counted)
     lots = np.random.default_rng(0)
     numbers, queries = (lots.random((n, 1024), np.float32) for n in (600, 1500))
-    path = write(tmp_path / "v.parquet", numbers, at_once=600)
+    path = tiny.write_vectors(tmp_path / "v.parquet", numbers, at_once=600)
     search.best(path, np.ones(600, bool), np.arange(600), queries, 2, block_mb=1)
     assert seen == [256, 256, 88]
     # 88 rows leave room for 1 MiB / (4 * 88) = 2,978 queries
@@ -143,7 +142,7 @@ def test_keys_sort_by_falling_score_and_then_by_rank(hits):
 
 
 def test_nothing_wanted_and_no_query(tmp_path):
-    path = write(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
+    path = tiny.write_vectors(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
     ranks, one = np.arange(3), np.ones((1, 2), np.float32)
     rows, scores = search.best(path, np.zeros(3, bool), ranks, one, 5)
     assert rows.shape == scores.shape == (1, 0)
@@ -154,7 +153,7 @@ def test_nothing_wanted_and_no_query(tmp_path):
 def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path, odd):
     numbers = np.ones((9, 4), np.float32)
     numbers[7, 2] = odd
-    path = write(tmp_path / "v.parquet", numbers)
+    path = tiny.write_vectors(tmp_path / "v.parquet", numbers)
     call = (np.ones(9, bool), np.arange(9))
     with pytest.raises(UserError, match="d/train/000007 holds numbers .* encode the pool") as error:
         search.best(path, *call, np.ones((1, 4), np.float32), 2)
@@ -166,7 +165,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path, odd):
 
 
 def test_vectors_of_another_width(tmp_path):
-    path = write(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
+    path = tiny.write_vectors(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
     with pytest.raises(UserError, match="2 numbers, and of 3 for queries; encode the pool"):
         search.best(path, np.ones(3, bool), np.arange(3), np.ones((1, 3), np.float32), 2)
 
@@ -174,7 +173,7 @@ def test_vectors_of_another_width(tmp_path):
 def test_products_are_never_in_tensorfloat(tmp_path):
     import torch
 
-    path = write(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
+    path = tiny.write_vectors(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
     torch.set_float32_matmul_precision("high")
     search.best(path, np.ones(3, bool), np.arange(3), np.ones((1, 2), np.float32), 2)
     assert torch.get_float32_matmul_precision() == "highest"

@@ -6,20 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ruie import vectors
 from ruie.cli import UserError
-
-
-def write(path, numbers, ids=None, at_once=3):
-    """``numbers`` [pool, width] in pieces of ``at_once`` rows."""
-    ids = ids or [f"d/train/{i:06d}" for i in range(len(numbers))]
-    with vectors.writing(path, numbers.shape[1]) as add:
-        for low in range(0, len(numbers), at_once):
-            add(ids[low : low + at_once], numbers[low : low + at_once])
-    return path
 
 
 @pytest.fixture
@@ -29,7 +21,7 @@ def numbers():
 
 @pytest.fixture
 def path(numbers, tmp_path):
-    return write(tmp_path / "v.parquet", numbers)
+    return tiny.write_vectors(tmp_path / "v.parquet", numbers)
 
 
 def test_write_and_read_back(path, numbers):
@@ -44,7 +36,7 @@ def test_write_and_read_back(path, numbers):
 
 def test_row_groups_are_small_whatever_is_written_at_once(tmp_path, monkeypatch, numbers):
     monkeypatch.setattr(vectors, "ROW_GROUP", 4 * 4 * 5)  # 5 rows of 4 float32
-    path = write(tmp_path / "v.parquet", numbers, at_once=10)
+    path = tiny.write_vectors(tmp_path / "v.parquet", numbers, at_once=10)
     data = pq.ParquetFile(path).metadata
     assert [data.row_group(g).num_rows for g in range(data.num_row_groups)] == [5, 5]
 
@@ -52,7 +44,7 @@ def test_row_groups_are_small_whatever_is_written_at_once(tmp_path, monkeypatch,
 @given(wanted=st.lists(st.booleans(), min_size=10, max_size=10), rows=st.integers(1, 12))
 def test_blocks_hold_what_is_wanted_with_its_row_numbers(tmp_path_factory, wanted, rows):
     numbers = np.arange(40, dtype=np.float32).reshape(10, 4)
-    path = write(tmp_path_factory.getbasetemp() / "blocks.parquet", numbers)
+    path = tiny.write_vectors(tmp_path_factory.getbasetemp() / "blocks.parquet", numbers)
     found = list(vectors.blocks(path, np.array(wanted), rows))
     assert all(0 < len(block) == len(here) <= rows for here, block in found)
     at = [i for here, _ in found for i in here]
@@ -89,7 +81,7 @@ def test_vectors_that_do_not_fit_the_ids_are_a_fault(tmp_path, numbers):
 
 @pytest.mark.parametrize("ids", [["a", "b"], ["a", "c", "b"], ["a", "b", "d"], []])
 def test_vectors_of_another_pool(tmp_path, numbers, ids):
-    path = write(tmp_path / "v.parquet", numbers[:3], ["a", "b", "c"])
+    path = tiny.write_vectors(tmp_path / "v.parquet", numbers[:3], ["a", "b", "c"])
     vectors.check(path, pa.array(["a", "b", "c"]))
     with pytest.raises(UserError, match="another pool; encode this pool again"):
         vectors.check(path, pa.array(ids, pa.string()))
@@ -123,7 +115,7 @@ def test_a_missing_vector_and_a_missing_file(tmp_path):
 def test_a_corrupt_file_is_one_line(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp()
     numbers = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
-    whole = write(folder / "whole.parquet", numbers).read_bytes()
+    whole = tiny.write_vectors(folder / "whole.parquet", numbers).read_bytes()
     if data.draw(st.booleans()):
         spoiled = whole[: data.draw(st.integers(0, len(whole) - 1))]
     else:

@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads only slow such small mo
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import ruie
-from ruie import examples, parquet, prompt, schemas
+from ruie import examples, parquet, prompt, schemas, vectors
 from ruie.examples import Annotation, Event, Example, Span
 
 ROOT = Path(ruie.__file__).resolve().parents[1]
@@ -201,6 +201,15 @@ def sample(
 
 def write_examples(members: list[Example], path: Path) -> Path:
     parquet.write(examples.to_table(members), schemas.EXAMPLES, path)
+    return path
+
+
+def write_vectors(path: Path, numbers: Any, ids: list[str] | None = None, at_once: int = 3) -> Path:
+    """``numbers`` [pool, width] in pieces of ``at_once`` rows."""
+    ids = ids or [f"d/train/{i:06d}" for i in range(len(numbers))]
+    with vectors.writing(path, numbers.shape[1]) as add:
+        for low in range(0, len(numbers), at_once):
+            add(ids[low : low + at_once], numbers[low : low + at_once])
     return path
 
 
