@@ -60,9 +60,11 @@ def restored(kept: Any) -> Reply | None:
     counts = (reply.prompt_tokens, reply.completion_tokens)
     numbers = [reply.cached, *(n for n in counts if n is not None)]
     sound = (
-        isinstance(reply.text, str)
-        and reply.text.encode("utf-8", "replace").decode() == reply.text
-        and isinstance(reply.finish_reason, str)
+        all(
+            # what UTF-8 cannot hold, a table cannot
+            isinstance(said, str) and said.encode("utf-8", "replace").decode() == said
+            for said in (reply.text, reply.finish_reason)
+        )
         and all(_is_count(n) for n in numbers)
         and reply.error is None
     )

@@ -27,8 +27,9 @@ def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """A command of the batch system; one that is not installed is one that fails."""
     try:
         return subprocess.run(
-            words, capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL
-        )
+            words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
     except OSError as error:
         return subprocess.CompletedProcess(words, 127, "", f"{words[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
@@ -104,8 +105,8 @@ def _read(
     for line in done.stdout.splitlines():
         id, state, reason, *_ = [*line.split("|", 2), "", ""]
         # "CANCELLED by 1000" is what sacct says
-        if id in ids and state:
-            found[id] = (state.split()[0].rstrip("+"), reason.strip())
+        if id in ids and (words := state.split()):
+            found[id] = (words[0].rstrip("+"), reason.strip())
     return found
 
 

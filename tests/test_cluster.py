@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -384,6 +385,16 @@ def test_any_listing_can_be_read(text: str) -> None:
     found = slurm._read(done, ["7"])
     assert found is not None
     assert set(found) <= {"7"}
+
+
+def test_a_state_of_spaces_is_none() -> None:
+    done = subprocess.CompletedProcess(["squeue"], 0, "7| |None\n", "")
+    assert slurm._read(done, ["7"]) == {}
+
+
+def test_what_a_batch_system_says_need_not_be_utf_8() -> None:
+    done = slurm.run([sys.executable, "-c", "import os; os.write(1, b'a\\xff')"])
+    assert (done.returncode, done.stdout) == (0, "a\ufffd")
 
 
 def test_live_is_what_slurm_has_not_ended() -> None:

@@ -107,7 +107,8 @@ def test_a_damaged_file_loses_no_more_than_the_damage(data):
     "kept",
     [None, 3, [], {}, {**REPLY, "more": 1}, {k: REPLY[k] for k in ("text", "finish_reason")}]
     + [{**REPLY, name: value} for name, value in [
-        ("text", None), ("text", "\ud800"), ("finish_reason", 3), ("prompt_tokens", -1),
+        ("text", None), ("text", "\ud800"), ("finish_reason", 3), ("finish_reason", "\ud800"),
+        ("prompt_tokens", -1),
         ("prompt_tokens", 2**31), ("completion_tokens", "3"), ("cached", None), ("cached", 1.5),
         ("error", "no answer"),
     ]],

@@ -54,7 +54,7 @@ def test_blocks_hold_what_is_wanted_with_its_row_numbers(tmp_path_factory, wante
 
 def test_row_groups_without_anything_wanted_are_not_read(tmp_path, monkeypatch, numbers):
     monkeypatch.setattr(vectors, "ROW_GROUP", 4 * 4 * 3)  # 3 rows of 4 float32
-    path = write(tmp_path / "v.parquet", numbers)
+    path = tiny.write_vectors(tmp_path / "v.parquet", numbers)
     # groups of 3, 3, 3 and 1 rows: of 4 rows at a time, 3-5 and 9 make one piece
     wanted = np.isin(np.arange(10), [4, 9])
     assert [here.tolist() for here, _ in vectors.blocks(path, wanted, 4)] == [[4, 9]]
