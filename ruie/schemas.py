@@ -264,6 +264,21 @@ PREDICTIONS = pa.schema(
         ("error", pa.string()),
     ]
 )
+#: What the answers of one dataset took (ruie/usage.py). ``requests``: queries asked; tokens as
+#: PREDICTIONS has them, of requests that came to something; ``errors``: queries without an answer;
+#: ``empty``: answers without text; ``cost`` at most, in the currency of the configured prices, null
+#: where there are none.
+USAGE = pa.schema(
+    [
+        *_run,
+        ("requests", pa.int64()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("errors", pa.int64()),
+        ("empty", pa.int64()),
+        ("cost", pa.float64()),
+    ]
+)
 #: Counts of one dataset under one system and scorer; precision, recall and F1 in percent. ``tp`` is
 #: the credit given (``soft`` gives parts of one), ``fp`` and ``fn`` what was said and expected
 #: without it. ``f1_low``, ``f1_high``: 95 % bootstrap interval over the queries.
