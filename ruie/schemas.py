@@ -242,7 +242,8 @@ FAILED = pa.schema(
     ]
 )
 #: What the language model answered. ``demonstrations``: ids in prompt order, the best last;
-#: ``dropped``: demonstrations left out to keep the prompt within its budget.
+#: ``dropped``: demonstrations left out to keep the prompt within its budget; ``completion_tokens``:
+#: all that the model made, its end token and what a stop string cut off included.
 PREDICTIONS = pa.schema(
     [
         ("query_id", pa.string()),
