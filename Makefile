@@ -33,7 +33,7 @@ $(DONE): envs/lock.txt envs/vllm-$(ACCELERATOR).txt pyproject.toml
 demo: env
 	snakemake --cores $(CORES) --configfile workflow/demo.yaml
 	@python -m ruie.report --print results/demo/tables/heldin.parquet results/demo/tables/heldout.parquet \
-	  --html results/demo/report.html
+	  --usage results/demo/tables/usage.parquet --html results/demo/report.html
 
 test: env
 	python -m pytest

@@ -54,6 +54,7 @@ rule retrievers:
 rule evaluation:
     input:
         tables(),
+        f"{RUN}/tables/usage.parquet",
 
 
 onsuccess:

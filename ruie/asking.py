@@ -196,7 +196,9 @@ def answer(
             text = text.partition(stop)[0]
         tokens = tokens if reply.prompt_tokens is None else reply.prompt_tokens
         new = reply.completion_tokens
-        new = (count(text) if text else 0) if new is None else new
+        if new is None:
+            # what a prompt has besides its text is none of the answer's; the end token is
+            new = count(text) - count("") + (reply.finish_reason == "stop")
         out.append(Answer(text.strip(), used, tokens, new, reply.finish_reason, reply.error))
     return out
 

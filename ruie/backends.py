@@ -43,7 +43,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The model's text, or an ``error`` in its place. ``used``: demonstrations in the prompt."""
+    """The model's text, or an ``error`` in its place. ``used``: demonstrations in the prompt;
+    ``completion_tokens``: all that the model made, as a vLLM server's usage counts them: also its
+    end token, and those that a stop string cut off."""
 
     text: str
     used: int
@@ -61,8 +63,8 @@ class Backend(Protocol):
     def generate(
         self, prompts: list[list[int]], grammars: Sequence[str] = ()
     ) -> list[tuple[str, int, str]]:
-        """Text, tokens generated and finish reason (``stop`` or ``length``) of each prompt, within
-        its grammar where there are any."""
+        """Text, tokens generated (the end's own included) and finish reason (``stop`` or
+        ``length``) of each prompt, within its grammar where there are any."""
 
 
 def load(settings: Settings) -> Backend:
@@ -261,20 +263,23 @@ class Transformers:
                 )  # fmt: skip
             before = 1 if self.encodes else width  # a decoder's start token
             for i, r in enumerate(rows):
-                out[r] = self._finish(whole[i, before:].tolist(), ends)
+                out[r] = self._finish(whole[i, before:].tolist(), ends, pad)
         return out
 
-    def _finish(self, ids: list[int], ends: set[int]) -> tuple[str, int, str]:
+    def _finish(self, ids: list[int], ends: set[int], pad: int | None) -> tuple[str, int, str]:
         """Text up to the first stop string. A row that stopped early is padded on the right."""
-        last = {*ends, self.tokenizer.pad_token_id}
-        kept = [t for t in ids if t not in last] if self.encodes else ids
+        n = len(ids)
+        while n and ids[n - 1] == pad:
+            n -= 1
+        kept = [t for t in ids[:n] if t not in ends and not (self.encodes and t == pad)]
         # as it was generated: no space before a comma is taken away
         text = self.tokenizer.decode(
             kept, skip_special_tokens=not self.encodes, clean_up_tokenization_spaces=False
         )
         stops = [at for s in self.settings.stop if (at := text.find(s)) >= 0]
-        n = next((i for i, t in enumerate(ids) if t in last), len(ids))
-        ended = bool(stops) or n < self.settings.max_new
+        if pad in ends and not stops and n < len(ids):
+            n += 1  # the first of what looks like padding is the model's own end
+        ended = bool(stops) or n < self.settings.max_new or ids[n - 1] in ends
         return text[: min(stops, default=len(text))], n, "stop" if ended else "length"
 
 

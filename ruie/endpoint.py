@@ -140,6 +140,14 @@ def _seconds(text: str) -> float:
     return value
 
 
+def add_prices(p: cli.Parser) -> None:
+    """The flag of what tokens cost, of all LLMs: each job takes the entry of its own."""
+    p.add_argument(
+        "--prices", type=_prices, nargs="*", default=[], metavar="LLM=PROMPT,COMPLETION[,CACHED]",
+        help="of a million tokens",
+    )  # fmt: skip
+
+
 def add_arguments(p: cli.Parser) -> None:
     """Flags of an ``Endpoint``."""
     p.add_argument("--endpoint", metavar="URL",
@@ -152,10 +160,7 @@ def add_arguments(p: cli.Parser) -> None:
     p.add_argument("--deadline", type=_seconds, default=300.0,
                    help="seconds for a request, all tries included (%(default)s)")  # fmt: skip
     p.add_argument("--tries", type=cli.positive, default=6, help="of a request (%(default)s)")
-    p.add_argument(
-        "--prices", type=_prices, nargs="*", default=[], metavar="LLM=PROMPT,COMPLETION[,CACHED]",
-        help="of a million tokens; the entry of --llm counts",
-    )  # fmt: skip
+    add_prices(p)
 
 
 def settings(args: Any) -> tuple[Endpoint, Settings] | None:

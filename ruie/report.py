@@ -22,9 +22,10 @@ from ruie import (
     schemas,
     sections,
     shown,
+    usage,
 )
 from ruie.headline import print_table
-from ruie.page import Html, document
+from ruie.page import Html, document, join
 from ruie.sections import read
 
 __all__ = ["print_table"]
@@ -57,6 +58,7 @@ def run(flags: argparse.Namespace) -> str:
         rows, flags.pool, flags.why, flags.bm25, flags.llm_scores, flags.reward_scores
     )
     sweep = sections.sweep(first, flags.plots)
+    sums = read(flags.usage, schemas.USAGE)
     links = parquet.read(flags.chain, schemas.CHAIN).to_pandas() if flags.chain else pd.DataFrame()
     parts: list[tuple[str, str, Html]] = [
         ("results", "Results", sections.results(results, scorers)),
@@ -66,7 +68,8 @@ def run(flags: argparse.Namespace) -> str:
          details.comparisons(read(flags.comparisons, schemas.COMPARISONS), order, scorers)),
         ("labels", "Labels", details.labels(read(flags.labels, schemas.LABELS), order)),
         ("errors", "Errors", details.errors(read(flags.errors, schemas.ERRORS), order)),
-        ("inference", "Inference", sections.inference(answers, order)),
+        ("inference", "Inference", join([sections.inference(answers, order),
+                                         *([usage.section(sums)] if len(sums) else [])])),
         ("predictions", "Predictions", browse.section(rows, order, reasons)),
         ("speed", "Speed", sections.speed(read(flags.speed, schemas.SPEED), flags.plots)),
         ("scoring", "Scoring", sections.scoring(read(flags.planned, schemas.PLANNED))),
@@ -87,7 +90,7 @@ def parser() -> cli.Parser:
     for name, what in {
         "tables": "RESULTS", "comparisons": "COMPARISONS", "labels": "LABELS", "errors": "ERRORS",
         "speed": "SPEED", "data": "REPORT", "planned": "PLANNED", "predictions": "PREDICTIONS",
-        "learning": "LEARNING",
+        "learning": "LEARNING", "usage": "USAGE",
     }.items():  # fmt: skip
         p.add_argument(f"--{name}", nargs="*", default=[], type=Path, help=f"{what} tables")
     for name, what in {
@@ -114,7 +117,7 @@ def parser() -> cli.Parser:
     p.add_argument("--plots", type=Path, help="folder for the charts as PNG and SVG")
     p.add_argument(
         "--print", dest="printed", nargs="+", type=Path, metavar="TABLE",
-        help="print RESULTS tables and write nothing",
+        help="print RESULTS tables, and the sums of --usage, and write nothing",
     )  # fmt: skip
     p.add_argument("--html", help="with --print: where the page is, for a last line")
     return p
@@ -130,6 +133,8 @@ def main(argv: list[str] | None = None) -> None:
             if len(part):
                 print_table(part, heading)
                 print()
+        if args.usage:
+            print(f"answers: {usage.said(read(args.usage, schemas.USAGE))}")
         if args.html:
             print(f"report: {args.html}")
         return

@@ -242,7 +242,8 @@ FAILED = pa.schema(
     ]
 )
 #: What the language model answered. ``demonstrations``: ids in prompt order, the best last;
-#: ``dropped``: demonstrations left out to keep the prompt within its budget.
+#: ``dropped``: demonstrations left out to keep the prompt within its budget; ``completion_tokens``:
+#: all that the model made, its end token and what a stop string cut off included.
 PREDICTIONS = pa.schema(
     [
         ("query_id", pa.string()),
@@ -262,6 +263,21 @@ PREDICTIONS = pa.schema(
         ("completion_tokens", pa.int32()),
         ("finish_reason", pa.string()),
         ("error", pa.string()),
+    ]
+)
+#: What the answers of one dataset took (ruie/usage.py). ``requests``: queries asked; tokens as
+#: PREDICTIONS has them, of requests that came to something; ``errors``: queries without an answer;
+#: ``empty``: answers without text; ``cost`` at most, in the currency of the configured prices, null
+#: where there are none.
+USAGE = pa.schema(
+    [
+        *_run,
+        ("requests", pa.int64()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("errors", pa.int64()),
+        ("empty", pa.int64()),
+        ("cost", pa.float64()),
     ]
 )
 #: Counts of one dataset under one system and scorer; precision, recall and F1 in percent. ``tp`` is

@@ -124,9 +124,9 @@ def test_the_tokenizers_end_token_ends_an_answer_though_the_models_settings_name
     assert backend.model.generation_config.eos_token_id == 2
     text, n, reason = backend.generate(ids[:1])[0]
     at = alone[0].index(token)
-    # an end that the tokenizer does not know for a special token is written
-    assert text in [backend.tokenizer.decode(alone[0][:stop]) for stop in (at, at + 1)]
-    assert (n, reason) == (at, "stop")
+    # the end is none of the text, and counted
+    assert text == backend.tokenizer.decode(alone[0][:at])
+    assert (n, reason) == (at + 1, "stop")
 
 
 @pytest.mark.parametrize("where", ["tokenizer", "generation configuration"])
@@ -136,11 +136,36 @@ def test_an_end_token_ends_one_answer_and_not_its_neighbours(with_ends, ids, alo
     assert {reason for _, _, reason in found} == {"stop", "length"}
     for (text, n, reason), tokens in zip(found, alone, strict=True):
         if token in tokens:
-            assert reason == "stop"
-            assert n - tokens.index(token) in (0, 1)  # the end token may be counted
-            assert backend.tokenizer.decode(tokens[: tokens.index(token)]) in text
+            at = tokens.index(token)
+            assert (text, n, reason) == (backend.tokenizer.decode(tokens[:at]), at + 1, "stop")
         else:
             assert (text, n, reason) == (backend.tokenizer.decode(tokens), NEW, "length")
+
+
+def test_an_end_token_is_counted_also_where_it_is_the_last_that_there_may_be(with_ends, ids, alone):
+    backend, token = with_ends("tokenizer")
+    at = alone[0].index(token)
+    backend.settings = settings(backend.settings.model, max_new=at + 1)
+    assert backend.generate(ids[:1])[0][1:] == (at + 1, "stop")
+    backend.settings = settings(backend.settings.model, max_new=at)
+    assert backend.generate(ids[:1])[0][1:] == (at, "length")
+
+
+def test_padding_is_not_counted_also_where_it_is_the_end_token(folder):
+    """Models without a token to pad with are padded with their end."""
+    backend = backends.load(settings(folder, stop=("!",)))
+    oil, bang = (backend.tokenizer(t, add_special_tokens=False)["input_ids"] for t in ("Oil", "!"))
+    n = len(oil)
+    backend.settings = settings(folder, stop=("!",), max_new=n + 9)
+    for pad, end in ((2, 2), (0, 2)):
+        # its own end, then padding; a stop string, then padding; neither
+        assert backend._finish([*oil, end, *[pad] * 3], {2}, pad) == ("Oil", n + 1, "stop")
+        stopped = [*oil, *bang, *[pad] * 3]
+        assert backend._finish(stopped, {2}, pad) == ("Oil", n + len(bang), "stop")
+        backend.settings = settings(folder, stop=("!",), max_new=n)
+        assert backend._finish(oil, {2}, pad) == ("Oil", n, "length")
+        assert backend._finish([*oil[:-1], end], {2}, pad)[1:] == (n, "stop")
+        backend.settings = settings(folder, stop=("!",), max_new=n + 9)
 
 
 class Spy:
@@ -267,7 +292,7 @@ def test_an_encoder_decoder_answers_as_generate_does(seq2seq, batch_tokens):
         assert whole[0] == backend.tokenizer.pad_token_id  # the decoder's start
         new = [t for t in whole[1:] if t not in (0, 2)]
         assert text == backend.tokenizer.decode(new)
-        assert (n, reason) == ((NEW, "length") if 2 not in whole[1:] else (whole.index(2) - 1,
+        assert (n, reason) == ((NEW, "length") if 2 not in whole[1:] else (whole.index(2),
                                                                           "stop"))  # fmt: skip
     assert len({text for text, _, _ in got}) > 1  # the prompts matter
 
@@ -277,11 +302,11 @@ def test_marks_of_an_encoder_decoders_answer_stay(seq2seq, plain):
     backend = backends.Transformers(settings(seq2seq))
     ids = backend.tokenizer("<extra_id_0>Peru<extra_id_1>")["input_ids"] + [0, 0]
     assert ids[-3:] == [2, 0, 0]
-    text, n, reason = backend._finish(ids, {2})
+    text, n, reason = backend._finish(ids, {2}, 0)
     assert text.replace(" ", "") == "<extra_id_0>Peru<extra_id_1>"
-    assert (n, reason) == (len(ids) - 3, "stop")
+    assert (n, reason) == (len(ids) - 2, "stop")
     # what a decoder alone says has none
-    assert plain._finish([*plain.tokenizer("Peru")["input_ids"], 2], {2})[0] == "Peru"
+    assert plain._finish([*plain.tokenizer("Peru")["input_ids"], 2], {2}, 0)[0] == "Peru"
 
 
 def test_a_prompt_without_an_instruction_is_the_query_alone(seq2seq):

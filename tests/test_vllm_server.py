@@ -12,13 +12,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from importlib import metadata
 
 import pytest
 import tiny
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoTokenizer, GenerationConfig
 
-from ruie import asking, backends
+from ruie import asking, backends, prompt
 from ruie.backends import Request, Settings
 from ruie.cli import UserError
 from ruie.endpoint import Endpoint
@@ -27,6 +29,7 @@ pytestmark = pytest.mark.serve
 
 START_SECONDS = 550.0
 NEW = 12
+ENGINE = []
 REQUESTS = [
     Request("Do it.", ["Input: Oil.\nOutput: None"], f"Input: {text}\nOutput:")
     for text in (*tiny.SENTENCES[:4], "Malmö, 東京 and 🙂.")
@@ -43,7 +46,18 @@ def model(tmp_path_factory):
         "{% if add_generation_prompt %}MODEL {% endif %}"
     )
     tokenizer.save_pretrained(folder)
+    # a further end of text, as Llama 3 has one for chats: what the first prompt says fourth
+    plain = backends.load(Settings("transformers", str(folder), "float32", 200, NEW))
+    ids = backends.token_ids(tokenizer, False, prompt.build("Do it.", *parts(REQUESTS[0])))
+    new = plain.model.generate(torch.tensor([ids]), max_new_tokens=4, do_sample=False)
+    GenerationConfig(
+        bos_token_id=1, pad_token_id=0, eos_token_id=[2, int(new[0, -1])]
+    ).save_pretrained(folder)
     return folder
+
+
+def parts(request):
+    return request.demonstrations, request.query
 
 
 def command():
@@ -107,7 +121,45 @@ def test_the_server_answers_as_the_model_does_here(model, url, tmp_path, monkeyp
     assert [a.text.rstrip("\ufffd") for a in found] == [a.text.rstrip("\ufffd") for a in want]
     assert len({a.text for a in found}) == len(REQUESTS)
     assert {a.finish_reason for a in found} <= {"stop", "length"}
+    # a server and this process count the same tokens, the end's own included
+    assert [a.finish_reason for a in found] == [a.finish_reason for a in want]
+    assert [a.completion_tokens for a in found] == [a.completion_tokens for a in want]
     assert all(0 < a.completion_tokens <= NEW for a in found)
+
+
+def test_an_end_token_and_a_stop_string_are_counted_alike_everywhere(model, url, tmp_path,
+                                                                     monkeypatch):  # fmt: skip
+    """The end is among what is generated; a stop string is what an answer says in its middle."""
+    monkeypatch.setenv("A_KEY", "own")
+    free = Settings("transformers", str(model), "float32", 200, NEW, stop=())
+    here = backends.load(free)
+    whole = backends.answer(here, free, REQUESTS)
+    assert "stop" in {a.finish_reason for a in whole}, "one should come to its end"
+    longest = max(whole, key=lambda a: len(a.text)).text
+    stop = longest[len(longest) // 2 :][:3]
+    for stops in ((), (stop,)):
+        own = replace(free, stop=stops)
+        here.settings = own
+        want = backends.answer(here, own, REQUESTS)
+        engine = replace(own, backend="vllm")
+        offline = backends.answer(loaded(engine), engine, REQUESTS)
+        asked = replace(own, backend="endpoint", model="tiny")
+        where = Endpoint(url, "A_KEY", str(model))
+        served = asking.answer(where, asked, REQUESTS, tmp_path / f"{len(stops)}")
+        counts = [
+            [(a.completion_tokens, a.finish_reason) for a in answers]
+            for answers in (want, offline, served)
+        ]
+        assert counts[0] == counts[1] == counts[2], stops
+    assert sum(n for n, _ in counts[0]) < sum(a.completion_tokens for a in whole)
+
+
+def loaded(settings):
+    """vLLM in this process, once: its sampling follows the settings."""
+    if not ENGINE:
+        ENGINE.append(backends.load(settings))
+    ENGINE[0].sampling.stop = list(settings.stop)
+    return ENGINE[0]
 
 
 def test_its_faults_are_told(model, url, tmp_path, monkeypatch):

@@ -23,9 +23,8 @@ def test_run_ends_with_tables_and_report(project: Project) -> None:
         "system", "llm", "k", "task", "dataset", "range", "scorer", "held_out", "n", "precision",
         "recall", "f1", "f1_low", "f1_high",
     ]  # fmt: skip
-    shown = heldout.dropna(subset="range")
-    labels = shown.groupby("system")["range"].unique().map(list).to_dict()
-    assert labels == {"bm25": ["mixed"], "ruie": ["mixed"]}, "zero_shot looks nowhere"
+    labels = heldout.fillna({"range": "-"}).groupby("system")["range"].unique().map(list)
+    assert labels.to_dict() == {"zero_shot": ["-"], "bm25": ["mixed"], "ruie": ["mixed"]}
     # film and its task's average, for zero_shot at k = 0 and two systems at k = 2, by two scorers
     keys = zip(heldout.scorer, heldout.system, heldout.k, heldout.dataset, strict=True)
     assert sorted(keys) == sorted(
@@ -39,6 +38,12 @@ def test_run_ends_with_tables_and_report(project: Project) -> None:
     assert not heldin.held_out.any()
     assert set(heldin.dataset) == {"careers", "average"}
     assert (heldout.n == 3).all()
+    # 3 answers to each of two datasets, by three systems
+    sums = pd.read_parquet(project.folder / RUN / "tables/usage.parquet")
+    assert sums.groupby("system").requests.sum().to_dict() == dict.fromkeys(
+        ("zero_shot", "bm25", "ruie"), 6
+    )
+    assert (sums.prompt_tokens > 0).all()
     # the other two against the trained system, zero-shot at its k
     compared = pd.read_parquet(project.folder / RUN / "tables/heldout_comparisons.parquet")
     assert set(zip(compared.system, compared.k, compared.reference, strict=True)) == {
@@ -104,7 +109,7 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
         "models", "normalize", "sample", "bm25", "retrieve", "plan", "score", "gather",
         "train_reward",
         "score_reward", "train_retriever", "learning", "encode", "infer", "evaluate", "tables",
-        "compare",
+        "compare", "usage",
         "errors", "provenance",
         "report",
     }  # fmt: skip

@@ -163,6 +163,7 @@ rule report:
             "answers",
             "scorers",
             "tables",
+            "usage",
         ),
     output:
         html=report(

@@ -71,6 +71,28 @@ rule table:
         " --out {output} > {log} 2>&1"
 
 
+# What all answers took: requests, tokens, errors, cost.
+rule usage:
+    input:
+        predictions=of_runs("predictions"),
+        code=code("usage"),
+    output:
+        f"{RUN}/tables/usage.parquet",
+    log:
+        f"{RUN}/logs/usage.log",
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        predictions=lambda w: run_paths("predictions"),
+        flags=flags(prices=PRICES or None),
+    shell:
+        "python -m ruie.usage --predictions {params.predictions} {params.flags} --out {output}"
+        " > {log} 2>&1"
+
+
 rule comparisons:
     input:
         counts=lambda w: [

@@ -3,16 +3,16 @@
 # How answers are made, which changes none: a parameter of the rules by a function that takes
 # `resources`, for Snakemake runs nothing again for such a one. Prices go by LLM.
 ENGINE = flags(engine=config["inference"]["engine"])
+PRICES = [
+    f"{llm}={','.join(str(entry['prices'][what]) for what in PRICED if what in entry['prices'])}"
+    for llm, entry in MODELS.items()
+    if "prices" in entry
+]
 ASKING = flags(
     **{
         name: config["inference"][name] for name in ("concurrency", "deadline", "tries")
     },
-    prices=[
-        f"{llm}={','.join(str(entry['prices'][what]) for what in PRICED if what in entry['prices'])}"
-        for llm, entry in MODELS.items()
-        if "prices" in entry
-    ]
-    or None,
+    prices=PRICES or None,
 )
 
 

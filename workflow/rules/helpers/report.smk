@@ -89,6 +89,7 @@ REPORTED = {
     "comparisons": (comparisons(), lambda: " ".join(comparisons())),
     "labels": (of_runs("labels"), lambda: run_paths("labels")),
     "errors": (error_tables(), lambda: " ".join(error_tables())),
+    "usage": ([f"{RUN}/tables/usage.parquet"], lambda: f"{RUN}/tables/usage.parquet"),
     "planned": (planned(), lambda: " ".join(planned())),
     "learning": (learning_table(), lambda: " ".join(learning_table())),
 }
