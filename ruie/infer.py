@@ -141,14 +141,14 @@ def main(argv: list[str] | None = None) -> None:
     if short:
         cli.log.warning("%d queries have fewer than k = %d demonstrations", short, args.k)
     settings = backends.settings(args)
-    if not remote:  # the weights behind an endpoint are not known
-        stamp.model(settings.model)
     if remote:
         answers = asking.answer(*remote, asked, journal)
-    elif args.engine == "shared":
-        answers = engine.ask(settings, asked)
     else:
-        answers = backends.answer(backends.load(settings), settings, asked)
+        stamp.model(settings.model)  # the weights behind an endpoint are not known
+        if args.engine == "shared":
+            answers = engine.ask(settings, asked)
+        else:
+            answers = backends.answer(backends.load(settings), settings, asked)
     key = {"system": args.system, "llm": args.llm, "k": args.k}
     table = rows(queries, asked, used, answers, key)
     reasons = Counter(a.finish_reason for a in answers)

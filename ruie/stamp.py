@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import file_digest, sha256
 from importlib import metadata
@@ -139,12 +139,12 @@ def of_table(result: bool) -> dict[bytes, bytes]:
     return {KEY: json.dumps(said, sort_keys=True).encode()}
 
 
-def main(argv: Iterable[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     from ruie import cli, parquet  # they stand on this module
 
     p = cli.parser(__doc__)
     p.add_argument("table", type=Path, help="Parquet file of a stage")
-    args = p.parse_args(None if argv is None else list(argv))
+    args = p.parse_args(argv)
     with parquet.opened(args.table, "name a table that a stage wrote") as file:
         said = read(file.metadata.metadata)
     if not said:
