@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -379,26 +378,5 @@ def test_a_damaged_record_is_no_record(batch: Batch, content: bytes) -> None:
     assert cluster.records() == []
 
 
-@given(text=st.text(alphabet="7|\n RUNIGby+", max_size=60))
-def test_any_listing_can_be_read(text: str) -> None:
-    done = subprocess.CompletedProcess(["squeue"], 0, text, "")
-    found = slurm._read(done, ["7"])
-    assert found is not None
-    assert set(found) <= {"7"}
-
-
-def test_a_state_of_spaces_is_none() -> None:
-    done = subprocess.CompletedProcess(["squeue"], 0, "7| |None\n", "")
-    assert slurm._read(done, ["7"]) == {}
-
-
-def test_what_a_batch_system_says_need_not_be_utf_8() -> None:
-    done = slurm.run([sys.executable, "-c", "import os; os.write(1, b'a\\xff')"])
-    assert (done.returncode, done.stdout) == (0, "a\ufffd")
-
-
-def test_live_is_what_slurm_has_not_ended() -> None:
-    assert slurm.is_live("SUSPENDED")
-    assert not slurm.is_live("PREEMPTED")
-    assert not slurm.is_live("")
+def test_the_profile_says_who_is_asked() -> None:
     assert cluster.listing_of(Namespace(alive=None, ask="sacct")) is slurm.sacct
