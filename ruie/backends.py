@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ruie import cli, constrain, devices, encoders, feeding, prompt
+from ruie import cli, constrain, devices, encoders, feeding, prompt, vllm_errors
 
 BACKENDS = ("vllm", "transformers")
 
@@ -151,7 +151,14 @@ class Vllm:
             os.environ.setdefault(name, value)
         # before vLLM, which takes the first GPU that it sees
         options: dict[str, Any] = {} if devices.device() != "cpu" else {"enforce_eager": True}
-        from vllm import LLM, SamplingParams
+        try:
+            from vllm import LLM, SamplingParams
+        except ImportError as error:
+            raise cli.UserError(
+                f"vLLM cannot be imported ({error}); run `make env`, or take the transformers back "
+                "end"
+            ) from None
+        from safetensors import SafetensorError
 
         if settings.constrained:
             options["structured_outputs_config"] = {"backend": "guidance"}
@@ -161,9 +168,8 @@ class Vllm:
                 max_model_len=settings.max_input + settings.max_new,
                 enable_prefix_caching=True, **options,
             )  # fmt: skip
-        except (OSError, ValueError) as error:
-            line = str(error).strip().split("\n")[0]
-            raise cli.UserError(f"model {settings.model}: vLLM cannot load it: {line}") from None
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise vllm_errors.refused(settings.model, error) from None
         self.tokenizer = self.engine.get_tokenizer()
         self.sampling = SamplingParams(
             temperature=0, max_tokens=settings.max_new, stop=list(settings.stop)
