@@ -56,6 +56,8 @@ def add_arguments(p: cli.Parser, batch: int, negatives: int, steps: int, rate: f
     p.add_argument("--max-grad-norm", type=cli.not_negative, default=1.0,
                    help="gradients are clipped to this; 0: not at all")  # fmt: skip
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--watch-seed", type=int,
+                   help="of the queries held aside, as of another seed (--seed)")  # fmt: skip
     p.add_argument("--version", default="", help="changes when results would; for the workflow")
 
 
@@ -129,7 +131,8 @@ def read(args: Any, rankings: Rankings, preference: Rankings) -> Data:
     for table in dict.fromkeys((rankings, preference)):
         table.known_in(queries, pool)
     # by the LLM's table: the reward model may have ranked queries that the LLM could not score
-    hidden = aside.held_aside(preference.queries, args.watch, args.seed)
+    seed = args.seed if args.watch_seed is None else args.watch_seed
+    hidden = aside.held_aside(preference.queries, args.watch, seed)
     seen = (r for r in rankings if r.query_id not in hidden)
     members = choices(seen, queries, pool, args.positives, args.last)
     watched = [r for r in preference if r.query_id in hidden]

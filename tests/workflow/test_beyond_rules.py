@@ -29,6 +29,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "ruie_schema": {**RUIE, "schema_text": "query", "demonstration_fields": ["input", "output"]},
     "ruie2": {**RUIE, "candidates": "ruie"},
     "ruie3": {**RUIE, "candidates": "ruie2", "reward": False},
+    "ruie_seed": {**RUIE, "seed": 7},
 }
 
 pytestmark = pytest.mark.workflow
@@ -135,8 +136,21 @@ def test_rounds_are_a_chain(planned: dict[str, Any]) -> None:
     assert "rounds/ruie2/reward/keywords/model" not in planned
     # measured on the first round's scores, with its reward model; another text is left out
     learning = planned["learning.parquet"]
-    assert [name for name, _ in learning.reward] == ["reward/keywords"]
-    assert [n for n, _ in learning.retriever] == [f"retriever/ruie{n}" for n in ("", "2", "3")]
+    assert [name for name, _ in learning.reward] == ["reward/keywords", "reward/keywords-seed7"]
+    found = [f"retriever/ruie{n}" for n in ("", "2", "3", "_seed")]
+    assert [name for name, _ in learning.retriever] == found
+
+
+def test_a_seed_of_its_own_trains_both_models_anew(planned: dict[str, Any]) -> None:
+    first, other = (planned[f"reward/keywords{n}/model"] for n in ("", "-seed7"))
+    assert (first.seed, first.watch_seed) == (42, None)
+    assert (other.seed, other.watch_seed, other.no_keywords) == (7, 42, False)
+    assert planned["rewards/keywords-seed7.parquet"].model == str(other.out)
+    first, other = (planned[f"retriever/{n}/model"] for n in ("ruie", "ruie_seed"))
+    assert other.rewards == Path("results/demo/rewards/keywords-seed7.parquet")
+    changed = {k for k, v in vars(first).items() if vars(other)[k] != v}
+    own = {"rewards", "out", "log", "pace"}
+    assert changed == {*own, "seed", "watch_seed"}
 
 
 @pytest.mark.parametrize(

@@ -536,7 +536,7 @@ wildcard_constraints:
     shard=r"\d+",
     shards=r"\d+",
     split="train|dev|test",
-    variant="keywords|plain",
+    variant=r"(?:keywords|plain)(?:-seed\d+)?",
     part="pool|training_pool",
     range="mixed|task|dataset",
     # the first round has no folder of its own

@@ -122,7 +122,7 @@ rule explain_rewards:
     params:
         flags=flags(
             version="reward-1",
-            no_keywords=explaining_variant() == "plain",
+            no_keywords=(explaining_variant() or "").startswith("plain"),
             max_length=config["reward"]["max_length"],
             query_fields=config["reward"]["query_fields"],
             demonstration_fields=config["reward"]["demonstration_fields"],

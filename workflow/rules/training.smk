@@ -29,8 +29,8 @@ rule train_reward:
         launch=launch(),
         flags=lambda w: flags(
             version="train-2",
-            seed=config["seed"],
-            no_keywords=w.variant == "plain",
+            **reward_seeds(w.variant),
+            no_keywords=w.variant.startswith("plain"),
             **hyperparameters("reward"),
         ),
     shell:
@@ -64,7 +64,7 @@ rule score_reward:
         pairs=lambda w, input: flags(**{name: input[name] for name in REWARDED}),
         flags=lambda w: flags(
             version="reward-1",
-            no_keywords=w.variant == "plain",
+            no_keywords=w.variant.startswith("plain"),
             max_length=config["reward"]["max_length"],
             query_fields=config["reward"]["query_fields"],
             demonstration_fields=config["reward"]["demonstration_fields"],
@@ -108,7 +108,7 @@ rule train_retriever:
         rewards=lambda w, input: flags(rewards=input.get("rewards") or None),
         flags=lambda w: flags(
             version="train-2",
-            seed=config["seed"],
+            **seeds(SYSTEMS[w.system].get("seed")),
             no_keywords=not SYSTEMS[w.system]["keywords"],
             no_distill=not SYSTEMS[w.system]["distill"],
             no_normalize=not config["retriever"]["normalize"],

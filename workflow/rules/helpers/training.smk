@@ -19,8 +19,28 @@ def has_teacher(system):
 
 
 def variant(system):
-    """The reward model of a trained system: with keyword tags or on plain text (Table 6)."""
-    return "keywords" if SYSTEMS[system]["keywords"] else "plain"
+    """The reward model of a trained system: with keyword tags or on plain text (Table 6), and of a
+    seed of its own."""
+    entry = SYSTEMS[system]
+    name = "keywords" if entry["keywords"] else "plain"
+    return f"{name}-seed{entry['seed']}" if own_seed(entry.get("seed")) else name
+
+
+def own_seed(seed):
+    return seed is not None and seed != config["seed"]
+
+
+def seeds(seed=None):
+    """Seed of a training. All trainings of a run hold the same queries aside."""
+    if not own_seed(seed):
+        return {"seed": config["seed"]}
+    return {"seed": seed, "watch_seed": config["seed"]}
+
+
+def reward_seeds(variant):
+    """The same, by a reward model's name."""
+    _, _, seed = variant.partition("-seed")
+    return seeds(int(seed) if seed else None)
 
 
 def ranked_by(system):
