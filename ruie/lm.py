@@ -52,10 +52,9 @@ class LanguageModel:
 
         self.pieces = Pieces(encoders.from_pretrained(AutoTokenizer, model), str(model), chat)
         self.device = devices.device()
-        self.tf32 = dtype == "tf32"
-        self.model = encoders.from_pretrained(
-            AutoModelForCausalLM, model, dtype=getattr(torch, "float32" if self.tf32 else dtype)
-        )
+        self.layers = "high" if dtype == "tf32" else "highest"  # products of all but the logits
+        weights = getattr(torch, "float32" if dtype == "tf32" else dtype)
+        self.model = encoders.from_pretrained(AutoModelForCausalLM, model, dtype=weights)
         for name in ("logit_scale", "logits_scaling"):
             if getattr(self.model.config, name, None) not in (None, 1, 1.0):
                 raise cli.UserError(f"model {model}: scales its logits ({name}), which scoring "
@@ -127,7 +126,7 @@ class LanguageModel:
         knows = "logits_to_keep" in inspect.signature(self.model.forward).parameters
         options = {"logits_to_keep": kept} if knows else {}
         try:
-            with torch.inference_mode(), products(self.tf32):
+            with torch.inference_mode(), products(self.layers):
                 ids = torch.from_numpy(pair.ids.astype(np.int64)).to(self.device)
                 logits = self.model(ids[None], use_cache=False, **options).logits[0, -kept:-1]
                 picked = logits.float().log_softmax(-1).gather(1, ids[pair.start :, None])
@@ -279,7 +278,7 @@ class LanguageModel:
             places = np.concatenate([r * width + np.arange(len(t)) for r, t in enumerate(tokens)])
             write = on_device(places), on_device(np.concatenate(new))
         self.cache.aim(read, write)
-        with products(self.tf32):
+        with products(self.layers):
             return self.model.base_model(
                 input_ids=on_device(ids), position_ids=on_device(positions), attention_mask=mask,
                 past_key_values=self.cache, use_cache=True,
@@ -316,11 +315,14 @@ class LanguageModel:
         """log p of ``targets`` [n] after the hidden ``states`` [n, width], in float64 [n].
 
         Logits are made and summed up in float32 whatever the model computes in: in bfloat16 a
-        logit of 20 would be rounded to the next eighth."""
+        logit of 20 would be rounded to the next eighth. Where weights and states are bfloat16
+        numbers, units for these multiply them: nothing of a factor is lost, and sums are float32.
+        """
         import torch
 
         head = self.model.get_output_embeddings()
         bias = getattr(head, "bias", None)
+        exact = states.dtype == head.weight.dtype == torch.bfloat16
         states = states.float()
 
         def capped(logits: Any) -> Any:
@@ -329,7 +331,8 @@ class LanguageModel:
         totals = []
         for low in range(0, head.weight.shape[0], ENTRIES_AT_ONCE):
             part = slice(low, low + ENTRIES_AT_ONCE)
-            logits = states @ head.weight[part].float().T
+            with products("medium" if exact else "highest"):
+                logits = states @ head.weight[part].float().T
             logits = capped(logits if bias is None else logits.add_(bias[part].float()))
             most = logits.amax(-1)
             totals.append(logits.sub_(most[:, None]).exp_().sum(-1).log_().add_(most))
@@ -339,12 +342,13 @@ class LanguageModel:
 
 
 @contextlib.contextmanager
-def products(tf32: bool) -> Iterator[None]:
-    """Matrix products of float32 on a GPU: by tensor cores in TF32, or exact."""
+def products(precision: str) -> Iterator[None]:
+    """Matrix products of float32 numbers: ``highest`` as they are, ``high`` in TF32 on a GPU,
+    ``medium`` in bfloat16 on a processor that has it and in TF32 on a GPU; sums in float32."""
     import torch
 
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.set_float32_matmul_precision(precision)
     try:
         yield
     finally:

@@ -249,6 +249,34 @@ def test_scaled_logits_are_refused(tmp_path):
         LanguageModel(folder, "float32")
 
 
+def test_bfloat16_factors_are_multiplied_as_such_and_summed_in_float32(folder, monkeypatch):
+    """Both factors of a logit are bfloat16 numbers, so units for these lose nothing: what comes out
+    is the product in float64 to float32's last digits, which logits rounded to bfloat16 are not."""
+    model = LanguageModel(folder, "bfloat16")
+    seen = []
+    monkeypatch.setattr(
+        torch, "set_float32_matmul_precision",
+        lambda p, inner=torch.set_float32_matmul_precision: (seen.append(p), inner(p)),
+    )  # fmt: skip
+    head = model.model.get_output_embeddings().weight
+    states = torch.randn(5, head.shape[1], generator=torch.Generator().manual_seed(0)).bfloat16()
+    states *= 4
+    targets = torch.arange(5)
+
+    def log_p(logits):
+        cap = model.softcap
+        logits = cap * (logits / cap).tanh() if cap else logits
+        return logits.log_softmax(-1)[targets, targets]
+
+    exact = log_p(states.double() @ head.double().T)
+    with torch.inference_mode():
+        found = model._log_p(states, targets)
+    assert found.tolist() == pytest.approx(exact.tolist(), abs=1e-5)
+    assert (log_p((states @ head.T).double()) - exact).abs().max() > 1e-3  # the test can tell
+    assert set(seen) == {"medium", "highest"}
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_tf32_is_for_the_layers_and_not_for_the_logits(folder, monkeypatch):
     pairs = prompts(LanguageModel(folder, "float32"))[:6]
     seen = {True: set(), False: set()}
