@@ -234,7 +234,8 @@ def verdict(job: Record, args: argparse.Namespace) -> str:
         code = job.exit_code()
         if code is None and state:
             code = 0  # the batch system has seen it
-        state = state or "the batch system does not know it any more"
+        if code is None:
+            return lost(job, args)
     if code == 0:
         job.forget()
         return "success"
@@ -244,6 +245,19 @@ def verdict(job: Record, args: argparse.Namespace) -> str:
         why = f"exit code {code}" if code is not None and state in ("", "FAILED") else state
     job.say(f"failed: {why}{slurm.advice(state)}; see {job.path('out')}")
     job.forget(keep_output=True)
+    return "failed"
+
+
+def lost(job: Record, args: argparse.Namespace) -> str:
+    """Give up a job that the batch system has forgotten. It may run all the same: it is cancelled,
+    and its record stays, so that `end_earlier` ends it first where it turns up again."""
+    if args.alive is None and args.ask == "sacct":  # the accounts may be behind the queue
+        answer = slurm.squeue([job.id])
+        if _is_live(job, answer):
+            return "running"
+    cancel([job.id], args)
+    job.say(f"failed: the batch system does not know it any more; see {job.path('out')}")
+    job.write()
     return "failed"
 
 

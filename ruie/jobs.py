@@ -1,7 +1,8 @@
 """What a run has still to do: jobs by rule, and GPU hours where jobs of the rule have been timed.
 
 The jobs are those of a dry run. Hours are the mean time of the rule's finished jobs of the same run
-(Snakemake's benchmark files in its logs) for each that is left; without any, none are given.
+(Snakemake's benchmark files in its logs) for each that is left; without any, of the other runs
+beside it, which is said; without these, none are given.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from ruie import cli, parquet, schemas
 @dataclass(frozen=True)
 class Left:
     """``gpus``: of one job. ``seconds``: mean of the ``timed`` finished jobs, None where there are
-    none; ``gpu_hours``: of all jobs that are left."""
+    none; ``gpu_hours``: of all jobs that are left; ``runs``: whose jobs were timed, if not this
+    run's."""
 
     rule: str
     jobs: int
@@ -31,6 +33,7 @@ class Left:
     timed: int
     seconds: float | None
     gpu_hours: float | None
+    runs: tuple[str, ...] = ()
 
 
 def counted(printed: str) -> dict[str, int]:
@@ -85,14 +88,18 @@ def times(logs: Path, rule: str) -> list[float]:
 
 
 def left(jobs: dict[str, int], gpus: dict[str, int], logs: Path) -> list[Left]:
-    """A row for each rule; GPU hours of those that use one."""
+    """A row for each rule; GPU hours of those that use one. ``logs``: the run's, in its folder."""
+    others = [p for p in sorted(logs.parent.parent.glob("*/logs")) if p.resolve() != logs.resolve()]
     rows = []
     for rule, n in jobs.items():
         each = gpus.get(rule, 0)
-        timed = times(logs, rule) if each else []
+        timed, runs = times(logs, rule) if each else [], []
+        if each and not timed:
+            found = {p.parent.name: t for p in others if (t := times(p, rule))}
+            timed, runs = [s for some in found.values() for s in some], list(found)
         mean = sum(timed) / len(timed) if timed else None
         hours = None if mean is None else mean * n * each / 3600
-        rows.append(Left(rule, n, each, len(timed), mean, hours))
+        rows.append(Left(rule, n, each, len(timed), mean, hours, tuple(runs)))
     return rows
 
 
@@ -112,6 +119,7 @@ def page(rows: list[Left], planned: dict[str, int] | None) -> str:
             basis = "no rate known"
         elif r.gpu_hours is not None:
             hours, basis = f"{r.gpu_hours:.2f}", f"{r.seconds:.0f} s a job, mean of {r.timed}"
+            basis += f" in {', '.join(r.runs)}" if r.runs else ""
         lines.append(f"{r.rule:20} {r.jobs:7,} {hours:>9}  {basis}".rstrip())
     lines.append(f"{'total':20} {sum(r.jobs for r in rows):7,}")
     if planned:

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -86,14 +86,17 @@ def read(response: httpx2.Response, now: float, hidden: str | None = None) -> Re
     must not be repeated, for a server may quote the key."""
     status, body = response.status_code, response.content.decode("utf-8", "replace")
 
+    def shown(text: str) -> str:
+        return text.replace(hidden, "***") if hidden else text
+
     def line(text: str) -> str:
-        text = text.replace(hidden, "***") if hidden else text
-        text = " ".join(text.encode("utf-8", "replace").decode().split())
+        text = " ".join(shown(text).encode("utf-8", "replace").decode().split())
         return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
     what = line(_message(body))
     if status // 100 == 2:
-        return _reply(body, what, line)
+        reply = _reply(body, what, line)
+        return replace(reply, text=shown(reply.text))
     if status in (400, 403) and _FILTER.search(body):
         return Reply("", "content_filter", error=FILTERED)
     if status in FATAL:

@@ -96,6 +96,7 @@ def test_the_key_is_in_one_header_and_nowhere_else(tables, tmp_path):
         Step(400, {"error": {"message": "x" * 290 + SECRET}}),
         Step(500, {"error": {"message": f"bad key {SECRET}"}}),
         said(None, reason=SECRET),
+        said(f"person: Bearer {SECRET}"),
     ]
 
     def script(request, before):

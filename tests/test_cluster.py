@@ -237,11 +237,39 @@ def test_a_forgotten_job_is_waited_for_and_then_failed(batch: Batch, status: Any
     assert status() == ("running", "")
     verdict, said = status("--grace", "0")
     assert (verdict, "does not know it any more" in said) == ("failed", True)
+    # it may run all the same
+    assert batch.calls("scancel") == ["scancel 7"]
     # one that came late
     batch.submitted()
     assert status() == ("running", "")
     finish(0)
     assert status("--grace", "0")[0] == "success"
+
+
+def test_a_forgotten_job_that_turns_up_again_is_ended_before_another_writes_the_same_files(
+    batch: Batch, status: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch.submitted()
+    status()
+    assert status("--grace", "0")[0] == "failed"
+    batch.queue("7|RUNNING|None")  # it was never gone
+    batch.has("sbatch", "echo 8")
+    monkeypatch.setattr(time, "sleep", lambda seconds: batch.queue())
+    batch.submitted()
+    assert batch.calls("scancel") == ["scancel 7"] * 2
+    assert [r.id for r in cluster.records()] == ["8"]
+
+
+def test_accounts_that_are_behind_do_not_lose_a_job(batch: Batch, status: Any) -> None:
+    batch.submitted()
+    batch.has("sacct", "true")
+    batch.has("squeue", "echo '7|RUNNING|None'")
+    assert status("--ask", "sacct", "--grace", "0") == ("running", "")
+    batch.has("squeue", "echo down >&2; exit 1")
+    assert status("--ask", "sacct", "--grace", "0")[0] == "running"
+    batch.has("squeue", "true")
+    assert status("--ask", "sacct", "--grace", "0")[0] == "failed"
+    assert batch.calls("scancel") == ["scancel 7"]
 
 
 def test_completed_without_an_exit_code_is_success_at_last(batch: Batch, status: Any) -> None:
@@ -355,6 +383,7 @@ def test_another_batch_system(batch: Batch, status: Any) -> None:
     Path("queue").write_text("")
     (cluster.FOLDER / "queue").unlink()
     assert status(*GENERIC, "--grace", "0")[0] == "failed"
+    assert batch.calls("qdel") == ["qdel 7"]
     assert not batch.calls("squeue")
 
 

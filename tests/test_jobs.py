@@ -63,6 +63,22 @@ def test_hours_are_the_mean_of_the_finished_times_cards(tmp_path: Path) -> None:
     assert lines[5].split() == ["total", "10"]
 
 
+def test_without_times_of_its_own_a_run_has_those_of_others_and_says_so(tmp_path: Path) -> None:
+    benchmark(tmp_path / "paper/logs/score/lm-0.tsv", "7200")
+    benchmark(tmp_path / "demo/logs/score/lm-0.tsv", "10")
+    benchmark(tmp_path / "small/logs/score/lm-0.tsv", "30")
+    benchmark(tmp_path / "small/logs/encode.tsv", "5")
+    planned = {"score": 4, "encode": 1}
+    own, encode = jobs.left(planned, dict.fromkeys(planned, 1), tmp_path / "paper/logs")
+    assert (own.seconds, own.gpu_hours, own.runs) == (7200, 8.0, ())
+    assert (encode.seconds, encode.runs) == (5, ("small",))
+    new, _ = jobs.left(planned, dict.fromkeys(planned, 1), tmp_path / "new/logs")
+    # one of 7,200 s, one of 10 and one of 30
+    assert (new.timed, new.runs) == (3, ("demo", "paper", "small"))
+    assert new.seconds == pytest.approx(7240 / 3)
+    assert "2413 s a job, mean of 3 in demo, paper, small" in jobs.page([new], None)
+
+
 def test_answers_of_each_kind_are_timed_apart(tmp_path: Path) -> None:
     benchmark(tmp_path / "infer/zero_shot/lm/k0/film.tsv", "1")
     benchmark(tmp_path / "infer/bm25/lm/k8/film.tsv", "2")

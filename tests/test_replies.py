@@ -33,6 +33,8 @@ def chat(content: Any, reason: str | None = "stop", **more: Any) -> str:
 
 def test_an_answer() -> None:
     assert read(200, chat("person: Bob.")) == Reply("person: Bob.", "stop", 7, 2)
+    # a key that the server repeats does not get into the predictions
+    assert read(200, chat("person: secret.")).text == "person: ***."
     # also of the interface for completions, and without usage
     assert read(200, '{"choices": [{"text": "a"}]}') == Reply("a", "unknown", None, None)
 

@@ -95,7 +95,15 @@ def as_json(value):
 
 def code(*modules):
     """Modules of a cheap stage as its inputs: when one changes, the stage runs again."""
-    return [str(Path(workflow.basedir, "ruie", f"{module}.py")) for module in modules]
+    return [own_file("ruie", f"{module}.py") for module in modules]
+
+
+def own_file(*parts):
+    """A file of this repository; relative where the run is started in it, so that a run that is
+    moved or mounted elsewhere with it stays up to date."""
+    path = Path(workflow.basedir, *parts)
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def syntax(*modules):

@@ -27,9 +27,13 @@ def in_one_line(where, call, *given):
         raise WorkflowError(f"{where}{error}") from None
 
 
-# GPU jobs side by side on one machine: one a card. `--resources gpu=` says otherwise, and a cluster
-# counts its cards itself.
+# GPU jobs side by side on one machine: one a card. `--resources gpu=` says otherwise. A cluster counts
+# its cards itself.
 CARD_THREADS = 16
+# One job at a time asks an endpoint, so that inference.concurrency is all that is asked at once. Not in
+# a profile, whose list of resources goes where the command line has one of its own.
+if "endpoint" not in workflow.global_resources:
+    workflow.register_resource("endpoint", 1)
 if workflow.resource_settings.nodes is None:
     _cards = max(1, len(devices.visible()))
     if "gpu" not in workflow.global_resources:
@@ -48,6 +52,13 @@ for _name, _entry in _models.items() if isinstance(_models, dict) else ():
             "itself belongs into that variable and into no file"
         )
 in_one_line("", registry.check, config, SCHEMA, "config")
+
+# of the jobs that go to a cluster together, those with a GPU share what the largest job asks for
+if workflow.resource_settings.nodes is not None and (
+    "gpu" not in workflow.global_resources
+):
+    workflow.register_resource("gpu", config["training"]["processes"])
+    workflow.resource_scopes["gpu"] = "local"
 RUN = f"results/{config['run']}"
 # `python` in the rules is the one that runs Snakemake, also where its environment is not activated;
 # with --sdm conda it is that of the rule's environment, which holds the packages and not `ruie`

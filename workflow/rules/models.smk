@@ -10,6 +10,7 @@ rule model:
         name="|".join(n for n in MODELS if not {"path", "endpoint"} & set(MODELS[n]))
         or "-",
     priority: 10
+    localrule: True  # the network is this machine's, not a cluster node's
     conda:
         "../../envs/train.yaml"
     resources:

@@ -1,7 +1,7 @@
 # Functions and settings of the rules in ../paper.smk.
 
 PAPER = f"{RUN}/paper"
-PAPER_NUMBERS = str(Path(workflow.basedir, "workflow/paper/tables.yaml"))
+PAPER_NUMBERS = own_file("workflow/paper/tables.yaml")
 PAPER_CODE = code("paper", "paper_data", "paper_render", "tables", "markdown")
 RENAMED = [f"{ours}={paper}" for ours, paper in config["paper"]["rename"].items()]
 # an endpoint's times say nothing about a model: the first of the others is timed, if there is one
