@@ -22,11 +22,14 @@ def add_encoder_arguments(p: Any, required: bool = True) -> None:
     p.add_argument("--pooling", choices=encoders.POOLINGS, default="mean")
     p.add_argument("--no-normalize", action="store_true", help="keep the vectors' lengths")
     p.add_argument("--max-length", type=cli.positive, default=512, help="tokens (%(default)s)")
+    encoders.add_dtype_argument(p)
     devices.add_batch_tokens(p)
 
 
 def load_encoder(args: Any) -> encoders.BiEncoder:
-    return encoders.BiEncoder(args.model, args.pooling, not args.no_normalize, args.max_length)
+    return encoders.BiEncoder(
+        args.model, args.pooling, not args.no_normalize, args.max_length, args.dtype
+    )
 
 
 def parser() -> cli.Parser:

@@ -107,16 +107,29 @@ def pool_hidden(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-class BiEncoder:
-    """A Hugging Face encoder with pooling; vectors are L2-normalised where asked."""
+DTYPES = ("float32", "bfloat16")
 
-    def __init__(self, model: str | Path, pooling: str, normalize: bool, max_length: int) -> None:
+
+def add_dtype_argument(p: Any) -> None:
+    p.add_argument("--dtype", choices=DTYPES, default="float32",
+                   help="of matrix products, where the device has it (%(default)s)")  # fmt: skip
+
+
+class BiEncoder:
+    """A Hugging Face encoder with pooling; vectors are L2-normalised where asked. ``dtype`` is that
+    of ``encode``'s matrix products; weights stay float32, as in training."""
+
+    def __init__(
+        self, model: str | Path, pooling: str, normalize: bool, max_length: int,
+        dtype: str = "float32",
+    ) -> None:  # fmt: skip
         from transformers import AutoModel, AutoTokenizer
 
         self.tokenizer = from_pretrained(AutoTokenizer, model)
         self.model = from_pretrained(AutoModel, model)
         check_length(self.model, max_length)
         self.pooling, self.normalize, self.max_length = pooling, normalize, max_length
+        self.dtype = devices.arithmetic(dtype)
 
     def embed(self, inputs: Any, model: Any = None) -> torch.Tensor:
         """Vectors [batch, width] of tokenised inputs, with gradients; ``model`` stands in for
@@ -153,7 +166,10 @@ class BiEncoder:
         out, cut = np.empty((0, 0), np.float32), 0
         weigh = lambda batch: len(batch[1])  # noqa: E731
         for todo, rows, last in cli.progress(batches(), total, "texts encoded", weigh=weigh):
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.autocast(
+                devices.device().partition(":")[0], torch.bfloat16,
+                enabled=self.dtype == "bfloat16",
+            ):  # fmt: skip
                 inputs = feeder.tensors([todo[r] for r in rows], devices.device())
                 found = self.embed(inputs).float().cpu().numpy()
             if not len(out):

@@ -84,7 +84,9 @@ def similarities(
     pool: dict[str, Example], args: Any,
 ) -> dict[str, Floats]:  # fmt: skip
     """What a bi-encoder gives each query's candidates (equation 3); ``keywords`` tags theirs."""
-    encoder = encoders.BiEncoder(folder, args.pooling, not args.no_normalize, args.max_length)
+    encoder = encoders.BiEncoder(
+        folder, args.pooling, not args.no_normalize, args.max_length, args.dtype
+    )
     asked = encoders.text_form(args, "query", keywords=False)
     shown = encoders.text_form(args, "demonstration", keywords)
     at = {d: row for row, d in enumerate(pool)}
@@ -133,6 +135,7 @@ def add_arguments(p: cli.Parser) -> None:
     p.add_argument("--pooling", choices=encoders.POOLINGS, default="mean")
     p.add_argument("--no-normalize", action="store_true", help="keep the vectors' lengths")
     p.add_argument("--max-length", type=cli.positive, default=512, help="tokens (%(default)s)")
+    encoders.add_dtype_argument(p)
     devices.add_batch_tokens(p)
     encoders.add_text_arguments(p, "query", "demonstration")
 

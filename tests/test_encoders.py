@@ -10,7 +10,7 @@ import pytest
 import tiny
 import torch
 
-from ruie import encoders, prompt
+from ruie import devices, encoders, prompt
 from ruie.cli import UserError
 
 TEXTS = [
@@ -74,6 +74,21 @@ def test_normalised_vectors_point_the_same_way(folder):
     assert (abs(lengths - 1) > 0.01).all()
     np.testing.assert_allclose(unit, plain / lengths, atol=1e-6)
     assert cut == 0
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_products_in_bfloat16_where_the_device_has_it(folder, monkeypatch, has):
+    exact, _ = encoders.BiEncoder(folder, "mean", True, 16).encode(TEXTS)
+    monkeypatch.setattr(devices, "arithmetic", lambda dtype: dtype if has else "float32")
+    encoder = encoders.BiEncoder(folder, "mean", True, 16, "bfloat16")
+    assert encoder.model.dtype == torch.float32  # the weights stay what they were trained as
+    found, _ = encoder.encode(TEXTS)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, exact) is not has
+    # eight bits of each factor: cosines within a hundredth
+    assert (found * exact).sum(1) == pytest.approx(np.ones(len(TEXTS)), abs=0.01)
+    # a training's autocast is not left on
+    assert not torch.is_autocast_enabled("cpu")
 
 
 def test_nothing_to_encode_is_a_user_error(folder):

@@ -15,6 +15,7 @@ def encoder_settings(system):
         "pooling": source["pooling"],
         "max_length": source.get("retrieval_length") or source["max_length"],
         "no_normalize": not source["normalize"],
+        "dtype": config["retriever"]["retrieval_dtype"],
     }
 
 
