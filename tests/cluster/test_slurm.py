@@ -309,7 +309,9 @@ def test_tables_are_those_of_a_local_run(
     local = Run(here, node)
     assert local.end() == 0, local.printed()[-5000:]
     names = sorted(str(p.relative_to(here.folder)) for p in here.folder.glob(f"{RUN}/tables/*"))
-    assert len(names) == 4
+    assert [Path(name).stem for name in names] == [
+        "heldin", "heldin_comparisons", "heldout", "heldout_comparisons", "usage",
+    ]  # fmt: skip
     for name in [*names, SCORES, f"{RUN}/learning.parquet"]:
         pd.testing.assert_frame_equal(
             pd.read_parquet(project.folder / name), pd.read_parquet(here.folder / name)
