@@ -115,6 +115,14 @@ def add_dtype_argument(p: Any) -> None:
                    help="of matrix products, where the device has it (%(default)s)")  # fmt: skip
 
 
+def products(dtype: str) -> Any:
+    """A context in which this job's device multiplies matrices in ``dtype``."""
+    import torch
+
+    kind = devices.device().partition(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=dtype == "bfloat16")
+
+
 class BiEncoder:
     """A Hugging Face encoder with pooling; vectors are L2-normalised where asked. ``dtype`` is that
     of ``encode``'s matrix products; weights stay float32, as in training."""
@@ -166,10 +174,7 @@ class BiEncoder:
         out, cut = np.empty((0, 0), np.float32), 0
         weigh = lambda batch: len(batch[1])  # noqa: E731
         for todo, rows, last in cli.progress(batches(), total, "texts encoded", weigh=weigh):
-            with torch.inference_mode(), torch.autocast(
-                devices.device().partition(":")[0], torch.bfloat16,
-                enabled=self.dtype == "bfloat16",
-            ):  # fmt: skip
+            with torch.inference_mode(), products(self.dtype):
                 inputs = feeder.tensors([todo[r] for r in rows], devices.device())
                 found = self.embed(inputs).float().cpu().numpy()
             if not len(out):

@@ -44,6 +44,7 @@ def parser() -> cli.Parser:
     p.set_defaults(query_fields=list(prompt.FIELDS))
     p.add_argument("--no-keywords", action="store_true", help="Table 6: without keyword tags")
     p.add_argument("--max-length", type=cli.positive, default=512, help="tokens (%(default)s)")
+    encoders.add_dtype_argument(p)
     devices.add_batch_tokens(p)
     p.add_argument("--version", default="", help="changes when results would; for the workflow")
     p.add_argument("--out", required=True, type=Path, help="REWARDS table to write")
@@ -76,12 +77,13 @@ def main(argv: list[str] | None = None) -> None:
         codes, members = examples.coded(pairs[column], known, side, path)
         texts = [form(e) for e in members]
         sides.append(Side(codes, list(map(store.digest, texts)), feeder.tokens(texts)))
+    dtype = devices.arithmetic(args.dtype)
     kept = args.out.with_name(args.out.name + ".kept")
     scored_by = store.key(store.digest(str(args.max_length)),
-                          store.digest(store.fingerprint(Path(args.model), "float32")))  # fmt: skip
-    found = rewards(
-        model, feeder, sides[0], sides[1], devices.batch_tokens(args.batch_tokens), kept, scored_by
-    )
+                          store.digest(store.fingerprint(Path(args.model), dtype)))  # fmt: skip
+    with encoders.products(dtype):
+        found = rewards(model, feeder, sides[0], sides[1],
+                        devices.batch_tokens(args.batch_tokens), kept, scored_by)  # fmt: skip
     cli.log.info("%d pairs, %d cut to %d tokens", len(pairs), feeder.cut, args.max_length)
     table = pairs.append_column("reward", pa.array(found, pa.float64()))
     parquet.write(table, schemas.REWARDS, args.out)

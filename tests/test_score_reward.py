@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ruie import (
+    devices,
     examples,
     parquet,
     prompt,
@@ -19,7 +20,7 @@ from ruie import (
 from ruie.cli import UserError
 
 
-def test_reward_folder_loads_and_scores(data, trained, tmp_path):
+def test_reward_folder_loads_and_scores(data, trained, tmp_path, monkeypatch):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = trained[0] / "reward"
@@ -52,6 +53,18 @@ def test_reward_folder_loads_and_scores(data, trained, tmp_path):
         with torch.no_grad():
             want = model(**tokenizer(left, right, return_tensors="pt")).logits.item()
         assert r["reward"] == pytest.approx(want, abs=1e-4)
+    # in bfloat16, eight bits of each factor: not the same numbers, and near them
+    monkeypatch.setattr(devices, "arithmetic", lambda dtype: dtype)
+    score_reward.main([
+        "--scores", str(data / "scores.parquet"), "--queries", str(data / "queries.parquet"),
+        "--pool", str(data / "pool.parquet"), "--model", str(folder), "--dtype", "bfloat16",
+        "--out", str(tmp_path / "rounded.parquet"),
+    ])  # fmt: skip
+    exact, rounded = (
+        np.array(parquet.read(p, schemas.REWARDS)["reward"])
+        for p in (out, tmp_path / "rounded.parquet")
+    )
+    assert 0 < np.abs(rounded - exact).max() < 0.05 * np.ptp(exact)
     # trained to prefer the query's own kind: its candidates get more on average
     like = {True: [], False: []}
     for r in rows:

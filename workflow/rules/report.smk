@@ -120,13 +120,7 @@ rule explain_rewards:
         runtime=growing(120),
         gpu=1,
     params:
-        flags=flags(
-            version="reward-1",
-            no_keywords=(explaining_variant() or "").startswith("plain"),
-            max_length=config["reward"]["max_length"],
-            query_fields=config["reward"]["query_fields"],
-            demonstration_fields=config["reward"]["demonstration_fields"],
-        ),
+        flags=rewarding(explaining_variant() or ""),
     shell:
         "python -m ruie.score_reward --scores {input.scores} --queries {input.queries}"
         " --pool {input.pool} --model {input.model} {params.flags} --out {output} > {log} 2>&1"

@@ -62,13 +62,7 @@ rule score_reward:
         gpu=1,
     params:
         pairs=lambda w, input: flags(**{name: input[name] for name in REWARDED}),
-        flags=lambda w: flags(
-            version="reward-1",
-            no_keywords=w.variant.startswith("plain"),
-            max_length=config["reward"]["max_length"],
-            query_fields=config["reward"]["query_fields"],
-            demonstration_fields=config["reward"]["demonstration_fields"],
-        ),
+        flags=lambda w: rewarding(w.variant),
     shell:
         "python -m ruie.score_reward {params.pairs} --queries {input.queries}"
         " --pool {input.pool} --model {input.model:q} {params.flags} --out {output} > {log} 2>&1"

@@ -78,3 +78,16 @@ def computing(name):
     names = "batch_tokens accumulate gradient_checkpointing save_every keep".split()
     board = f"{RUN}/tensorboard/{name}" if c["tensorboard"] else None
     return flags(**{n: c[n] for n in names}, tensorboard=board)
+
+
+def rewarding(variant):
+    """Flags of a reward model that scores pairs, which it reads as in its training."""
+    own = config["reward"]
+    return flags(
+        version="reward-1",
+        no_keywords=variant.startswith("plain"),
+        max_length=own["max_length"],
+        dtype={"bf16": "bfloat16"}.get(config["training"]["mixed_precision"]),
+        query_fields=own["query_fields"],
+        demonstration_fields=own["demonstration_fields"],
+    )
