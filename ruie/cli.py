@@ -37,6 +37,9 @@ def run(main: Callable[[], None]) -> None:
             main()
     except UserError as error:
         _end(str(error))
+    except BrokenPipeError:  # whoever read the output has had enough of it, as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         # safetensors and others have only the system's words for it
         if not any(os.strerror(number) in str(error) for number in NO_WRITING):

@@ -58,9 +58,7 @@ def test_a_killed_job_asks_for_nothing_twice(tables, tmp_path):
         try:
             limit = time.monotonic() + 60
             while time.monotonic() < limit and not (
-                path.is_file()
-                and path.read_bytes().count(b"\n") >= 12
-                and len(server.times) >= 16
+                path.is_file() and path.read_bytes().count(b"\n") >= 12 and len(server.times) >= 16
             ):
                 time.sleep(0.02)
         finally:

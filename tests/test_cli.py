@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 
 from ruie import cli
 
@@ -58,6 +59,20 @@ def test_other_exceptions_keep_their_traceback():
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.run(main)
+
+
+def test_a_reader_that_has_had_enough_is_no_fault():
+    code = "from ruie import cli\ncli.run(lambda: print('x' * 1_000_000, flush=True))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=tiny.environment(),
+    ) as job:  # fmt: skip
+        assert job.stdout
+        assert job.stderr
+        assert job.stdout.read(10) == "x" * 10
+        job.stdout.close()
+        assert job.stderr.read() == ""
+        assert job.wait(timeout=60) == 1
 
 
 def test_run_returns_when_main_does(capsys):
