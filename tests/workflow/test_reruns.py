@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import subprocess
 import sys
@@ -130,6 +131,13 @@ def test_a_touched_but_unchanged_input_reruns_nothing(project: Project) -> None:
     for split in ("train", "test"):
         (project.folder / f"data/NER/film/{split}.json").touch()
     assert project.rerun() == set()
+
+
+def test_a_run_that_moves_with_its_folder_reruns_nothing(project: Project, tmp_path: Path) -> None:
+    moved = copy.copy(project)
+    moved.folder = tmp_path / "elsewhere"
+    shutil.copytree(project.folder, moved.folder)  # with all times, as `cp -a`
+    assert moved.rerun() == set()
 
 
 def test_one_test_set_reruns_its_own_evaluation(project: Project, edit: Any) -> None:
