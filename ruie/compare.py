@@ -3,13 +3,15 @@ interval and a two-sided p, by paired bootstrap (ruie/bootstrap.py).
 
 Runs are compared where LLM, k and scorer are the same; k is that of the reference, and runs
 without demonstrations (k = 0) are set against the reference at each of its k. ``average`` is the
-mean of a task's datasets, each drawn by itself.
+mean of a task's datasets, each drawn by itself; that of the task "all" the mean of the tasks'
+averages (section 5.3's "average F1-score across four tasks"), where there are several.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,21 @@ from ruie import bootstrap, cli, parquet, schemas
 from ruie.examples import TASKS
 from ruie.tables import AVERAGE, counted
 
+#: The task of the average over tasks.
+ALL = "all"
+
 #: (task, dataset), then the queries' counts.
 Sets = dict[tuple[str, str], pd.DataFrame]
+
+
+class Difference(NamedTuple):
+    """A dataset's, or an average; ``drawn``: in each resample, None where there are none."""
+
+    task: str
+    dataset: str
+    n: int
+    observed: float
+    drawn: bootstrap.Floats | None
 
 
 def read(paths: list[Path]) -> dict[tuple[Any, ...], Sets]:
@@ -44,7 +59,7 @@ def run(
     seed: int = 0,
     held_out: bool = False,
 ) -> list[dict[str, Any]]:
-    """COMPARISONS rows, sorted: by scorer, LLM, k and system, then by task, the average last.
+    """COMPARISONS rows, sorted: by scorer, LLM, k and system, then by task, averages last.
 
     Raises ``UserError`` where the reference is not there, and where two have other queries.
     """
@@ -72,27 +87,34 @@ def _compare(
     mine: Sets, other: Sets, shared: dict[str, Any], resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """The rows of one system against the reference."""
-    rows = []
+    found, averages = [], []
     for task in TASKS:
-        found = []
+        sets = []
         for name in sorted(name for name in mine.keys() | other.keys() if name[0] == task):
             same_queries(mine, other, name, shared)
-            a, b = (sets[name][["tp", "fp", "fn"]].to_numpy(float) for sets in (mine, other))
+            a, b = (side[name][["tp", "fp", "fn"]].to_numpy(float) for side in (mine, other))
             observed = float(bootstrap.f1(a.sum(axis=0)) - bootstrap.f1(b.sum(axis=0)))
             drawn = bootstrap.differences(a, b, resamples, seed, *name) if resamples else None
-            found.append((name[1], len(a), observed, drawn))
-        if not found:
-            continue
-        drawn_all = [drawn for *_, drawn in found if drawn is not None]
-        mean = float(np.mean([observed for _, _, observed, _ in found]))
-        average = np.mean(drawn_all, axis=0) if drawn_all else None
-        found.append((AVERAGE, sum(n for _, n, _, _ in found), mean, average))
-        for dataset, n, observed, drawn in found:
-            low, high = bootstrap.interval(drawn)
-            rows.append({**shared, "task": task, "dataset": dataset, "n": n, "low": low,
-                         "high": high, "difference": observed,
-                         "p": bootstrap.p_value(drawn)})  # fmt: skip
-    return rows
+            sets.append(Difference(*name, len(a), observed, drawn))
+        if sets:
+            averages.append(_mean(task, sets))
+            found += [*sets, averages[-1]]
+    if len(averages) > 1:
+        found.append(_mean(ALL, averages))
+    return [
+        {**shared, "task": d.task, "dataset": d.dataset, "n": d.n, "difference": d.observed,
+         **dict(zip(("low", "high"), bootstrap.interval(d.drawn), strict=True)),
+         "p": bootstrap.p_value(d.drawn)}
+        for d in found
+    ]  # fmt: skip
+
+
+def _mean(task: str, of: Sequence[Difference]) -> Difference:
+    drawn = [d.drawn for d in of if d.drawn is not None]
+    return Difference(
+        task, AVERAGE, sum(d.n for d in of), float(np.mean([d.observed for d in of])),
+        np.mean(drawn, axis=0) if drawn else None,
+    )  # fmt: skip
 
 
 def same_queries(mine: Sets, other: Sets, name: tuple[str, str], shared: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ LEVEL = 0.05
 def ordered(rows: pd.DataFrame, systems: Sequence[str]) -> pd.DataFrame:
     """Rows by LLM, k, task, dataset (averages last) and system, in the order of the results."""
     return rows.assign(
-        _task=rows["task"].map(TASKS.index),
+        # what is of all tasks comes after them
+        _task=rows["task"].map({t: i for i, t in enumerate(TASKS)}).fillna(len(TASKS)),
         _average=rows["dataset"] == tables.AVERAGE,
         _system=rows["system"].map({s: i for i, s in enumerate(systems)}).fillna(len(systems)),
     ).sort_values(["llm", "k", "_task", "_average", "dataset", "_system"], kind="stable")

@@ -327,7 +327,8 @@ RESULTS = pa.schema(
         ("f1_high", pa.float64()),
     ]
 )
-#: A system against another on the same queries (paired bootstrap), also for ``average``.
+#: A system against another on the same queries (paired bootstrap), also for ``average``: of a task,
+#: or of the tasks' averages (task ``all``).
 #: ``difference``: F1 of ``system`` minus F1 of ``reference``, ``low`` and ``high`` its 95 %
 #: interval, ``p`` two-sided.
 COMPARISONS = pa.schema(

@@ -151,6 +151,7 @@ def write_details(folder: Path) -> list[str]:
         "comparisons": (schemas.COMPARISONS, [
             {**key, **difference},
             {**key, **difference, "dataset": tables.AVERAGE, "p": 0.25},
+            {**key, **difference, "task": "all", "dataset": tables.AVERAGE, "p": 0.25},
             {**key, **difference, "held_out": False, "dataset": tables.AVERAGE, "p": 0.5},
         ]),
         "labels": (schemas.LABELS, [{**key, **counts, "label": name} for name in ("place", "")]),

@@ -89,12 +89,22 @@ def test_scorers_and_models_are_compared_apart(tmp_path):
     ]  # fmt: skip
 
 
-def test_an_average_for_each_task(tmp_path):
-    parts = [counts(s, "film", GOOD, task=t) for s in ("ruie", "bm25") for t in ("RE", "NER")]
+def test_an_average_for_each_task_and_one_of_these(tmp_path):
+    parts = [
+        counts(system, dataset, GOOD if system == "ruie" or dataset == "law" else POOR, task=task)
+        for system in ("ruie", "bm25")
+        for task, dataset in (("RE", "film"), ("NER", "film"), ("NER", "law"), ("NER", "news"))
+    ]
     found = run(tmp_path, *parts)
     assert [(r["task"], r["dataset"]) for r in found] == [
-        ("NER", "film"), ("NER", "average"), ("RE", "film"), ("RE", "average"),
+        ("NER", "film"), ("NER", "law"), ("NER", "news"), ("NER", "average"),
+        ("RE", "film"), ("RE", "average"), ("all", "average"),
     ]  # fmt: skip
+    # two of NER's three datasets differ, and RE's one: each task counts alike, not each dataset
+    one = 300 / 7 - 87.5
+    assert found[-1]["difference"] == pytest.approx((2 / 3 * one + one) / 2)
+    assert found[-1]["low"] < found[-1]["difference"] < found[-1]["high"] < 0
+    assert found[-1]["n"] == 160
 
 
 def test_without_resamples_there_is_a_difference_alone(tmp_path):
