@@ -19,12 +19,12 @@ import numpy as np
 
 from ruie import bootstrap, cli, parquet, plan, rankers, schemas
 from ruie.cli import UserError
-from ruie.examples import Example
+from ruie.examples import ALL, Example
 from ruie.rankers import BM25, CHANCE, LLM, Floats, Values, among_first, correlation
 
 #: Ranking, measure and k (None where there is none).
 Key = tuple[str, str, int | None]
-RANDOM, ZERO_SHOT, ALL = "random", "zero_shot", "all"
+RANDOM, ZERO_SHOT = "random", "zero_shot"
 
 
 def top(llm: Floats, scores: Floats, k: int) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ruie import charts, learned, sections
-from ruie.chain import ALL
+from ruie.examples import ALL
 from ruie.page import Html, fold, join, tag
 
 TEXT = (

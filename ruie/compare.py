@@ -4,7 +4,8 @@ interval and a two-sided p, by paired bootstrap (ruie/bootstrap.py).
 Runs are compared where LLM, k and scorer are the same; k is that of the reference, and runs
 without demonstrations (k = 0) are set against the reference at each of its k. ``average`` is the
 mean of a task's datasets, each drawn by itself; that of the task "all" the mean of the tasks'
-averages (section 5.3's "average F1-score across four tasks"), where there are several.
+averages, where there are several: what the abstract's margins are of. Table 1's differences of RUIE
+and BM25 are 5.84, 4.05, 3.07 and -0.09, their mean 3.22.
 """
 
 from __future__ import annotations
@@ -17,11 +18,8 @@ import numpy as np
 import pandas as pd
 
 from ruie import bootstrap, cli, parquet, schemas
-from ruie.examples import TASKS
+from ruie.examples import ALL, TASKS
 from ruie.tables import AVERAGE, counted
-
-#: The task of the average over tasks.
-ALL = "all"
 
 #: (task, dataset), then the queries' counts.
 Sets = dict[tuple[str, str], pd.DataFrame]

@@ -17,6 +17,8 @@ from ruie.cli import UserError
 
 #: The four tasks by the short names of the IE_INSTRUCTIONS folders (section 3.1).
 TASKS = ("NER", "RE", "EET", "EEA")
+#: In a table's column of tasks or datasets: all of them.
+ALL = "all"
 
 
 def evened(text: str) -> str:

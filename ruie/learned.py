@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ruie import charts, sections
-from ruie.learning import ALL
+from ruie.examples import ALL
 from ruie.page import Html, fold, join, note, scrolling, tag
 from ruie.rankers import LLM
 

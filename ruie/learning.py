@@ -17,12 +17,11 @@ import numpy as np
 
 from ruie import aside, bootstrap, cli, parquet, rankers, schemas
 from ruie.cli import UserError
-from ruie.examples import TASKS
+from ruie.examples import ALL, TASKS
 from ruie.rankers import CHANCE, LLM, Floats, Values, among_first, correlation
 
 #: Ranker, whose ranking it is measured against, and the measure.
 Key = tuple[str, str, str]
-ALL = "all"
 
 
 def auc(best: Floats, last: Floats) -> float:
