@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ruie import asking, backends, cli, endpoint, engine, examples, parquet, prompt, schemas, stamp
+from ruie import (
+    asking,
+    backends,
+    cli,
+    endpoint,
+    engine,
+    examples,
+    parquet,
+    prompt,
+    ranking,
+    schemas,
+    stamp,
+)  # fmt: skip
 from ruie.backends import Answer, Request
 from ruie.examples import Example
 
@@ -71,28 +83,6 @@ def rows(
     ]
 
 
-def ranked(paths: Sequence[Path], by_score: int | None = None) -> dict[str, list[str]]:
-    """Demonstrations of each query, the best first, of CANDIDATES tables; ``by_score`` of them,
-    where it is given, by falling score instead of by rank (a choice has an order of its own)."""
-    found: dict[str, list[tuple[float, str]]] = {}
-    for path in paths:
-        table = parquet.read(path, schemas.CANDIDATES).sort_by(
-            [("query_id", "ascending"), ("rank", "ascending")]
-        )
-        for row in table.to_pylist():
-            pair = (row["score"], row["demonstration_id"])
-            found.setdefault(row["query_id"], []).append(pair)
-        if table.group_by(["query_id", "demonstration_id"]).aggregate([]).num_rows < len(table):
-            raise cli.UserError(
-                f"{path}: names a demonstration twice for a query; run retrieve again"
-            )
-    if by_score is not None:
-        if any(score is None for some in found.values() for score, _ in some):
-            raise cli.UserError(f"{paths[0]}: a demonstration has no score; run retrieve again")
-        found = {q: sorted(some[:by_score], key=lambda p: -p[0]) for q, some in found.items()}
-    return {query: [name for _, name in some] for query, some in found.items()}
-
-
 def shown(
     pool: Path, queries: Sequence[Example], ranked: dict[str, list[str]], k: int
 ) -> dict[str, Example]:
@@ -134,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.k:
         if not args.demonstrations or not args.pool:
             p.error("--k above 0 needs --demonstrations and --pool")
-        found = ranked([args.demonstrations], args.k if args.by_score else None)
+        found = ranking.ranked([args.demonstrations], args.k if args.by_score else None)
         pool = shown(args.pool, queries, found, args.k)
     asked, used = requests(queries, pool, found, args.k, args.quotes)
     short = sum(len(ids) < args.k for ids in used)

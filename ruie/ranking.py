@@ -1,10 +1,11 @@
-"""What every retriever shares: the candidate pool, its ranges, and which hits count."""
+"""What every retriever shares: the candidate pool, its ranges, which hits count, and how what was
+found is read."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,25 @@ def _digests(table: pa.Table | pa.RecordBatch) -> Iterator[tuple[bytes, bytes]]:
         # repr tells null from empty and one field's end from the next one's start
         both = of_text + repr(fields).encode()
         yield of_text, hashlib.blake2b(both, digest_size=SAMPLE_BYTES).digest()
+
+
+def ranked(paths: Sequence[Path], by_score: int | None = None) -> dict[str, list[str]]:
+    """Demonstrations of each query, the best first, of CANDIDATES tables; ``by_score`` of them,
+    where it is given, by falling score instead of by rank (a choice has an order of its own)."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for path in paths:
+        table = parquet.read(path, schemas.CANDIDATES).sort_by(
+            [("query_id", "ascending"), ("rank", "ascending")]
+        )
+        for row in table.to_pylist():
+            pair = (row["score"], row["demonstration_id"])
+            found.setdefault(row["query_id"], []).append(pair)
+        if table.group_by(["query_id", "demonstration_id"]).aggregate([]).num_rows < len(table):
+            raise cli.UserError(
+                f"{path}: names a demonstration twice for a query; run retrieve again"
+            )
+    if by_score is not None:
+        if any(score is None for some in found.values() for score, _ in some):
+            raise cli.UserError(f"{paths[0]}: a demonstration has no score; run retrieve again")
+        found = {q: sorted(some[:by_score], key=lambda p: -p[0]) for q, some in found.items()}
+    return {query: [name for _, name in some] for query, some in found.items()}

@@ -8,7 +8,7 @@ without repetitions.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ruie import bm25, choose, cli, encode, encoders, examples, parquet, schemas, search, vectors
 from ruie.examples import Example
-from ruie.ranking import RANGES, Pool, part
+from ruie.ranking import RANGES, Pool, part, ranked
 from ruie.vectors import Floats
 
 Rows = list[dict[str, Any]]
@@ -88,16 +88,34 @@ def dense(
     pool_vectors: Path,
     own_dataset_first: bool = False,
     block_mb: int = search.BLOCK_MB,
+    among: Mapping[str, Sequence[str]] | None = None,
 ) -> Rows:
     """Exact search by dot product (equation 3); ties by id.
 
-    ``own_dataset_first`` puts those of the ``depth`` best that are of the query's own dataset
-    before the others, as the published code does; the scores stay what they are.
+    ``among``: for each query the ids of all that is searched, another retriever's finds, in place
+    of its part of the pool. ``own_dataset_first`` puts those of the ``depth`` best that are of the
+    query's own dataset before the others, as the published code does; the scores stay what they
+    are.
 
     ``query_vectors`` [queries, width]; ``pool_vectors`` is what ``ruie.encode`` wrote. Raises
     ``UserError`` where the vectors are of another pool.
     """
     vectors.check(pool_vectors, pool.ids)
+    if among is None:
+        found = _searched(queries, pool, within, depth, query_vectors, pool_vectors, block_mb)
+    else:
+        found = _ranked(queries, pool, among, depth, query_vectors, pool_vectors, block_mb)
+    if own_dataset_first:
+        for q in queries:
+            found[q.id].sort(key=lambda hit: pool.dataset(hit[0]) != q.dataset)  # noqa: B023
+    return [row for q in queries for row in pool.candidates(q, found[q.id])]
+
+
+def _searched(
+    queries: list[Example], pool: Pool, within: str, depth: int, query_vectors: Floats,
+    pool_vectors: Path, block_mb: int,
+) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
+    """The best of each query's part of the pool."""
     vector = {q.id: v for q, v in zip(queries, query_vectors, strict=True)}
     parts = pool.parts(within)
     found: dict[str, list[tuple[int, float]]] = {q.id: [] for q in queries}
@@ -113,10 +131,22 @@ def dense(
                 found[q.id] = pool.distinct(q, hits, depth)
             left = [q for q in left if len(found[q.id]) < depth and keep < members]
             keep *= 4  # each search reads all vectors: few searches
-    if own_dataset_first:
-        for q in queries:
-            found[q.id].sort(key=lambda hit: pool.dataset(hit[0]) != q.dataset)  # noqa: B023
-    return [row for q in queries for row in pool.candidates(q, found[q.id])]
+    return found
+
+
+def _ranked(
+    queries: list[Example], pool: Pool, among: Mapping[str, Sequence[str]], depth: int,
+    query_vectors: Floats, pool_vectors: Path, block_mb: int,
+) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
+    """The best of what another retriever has found for each query."""
+    if lacking := [q.id for q in queries if not among.get(q.id)]:
+        raise cli.UserError(f"{lacking[0]}: --among holds nothing for it; make that table of the "
+                            "same queries")  # fmt: skip
+    row = pool.rows(d for q in queries for d in among[q.id])
+    rows = [np.array([row[d] for d in among[q.id]]) for q in queries]
+    hits = search.among(pool_vectors, rows, pool.ranks, query_vectors, block_mb)
+    return {q.id: pool.distinct(q, zip(r.tolist(), s.tolist(), strict=True), depth)
+            for q, (r, s) in zip(queries, hits, strict=True)}  # fmt: skip
 
 
 def parser() -> cli.Parser:
@@ -140,6 +170,8 @@ def parser() -> cli.Parser:
     d.add_argument("--vectors", type=Path, help="the pool's vectors, from ruie.encode")
     d.add_argument("--own-dataset-first", action="store_true",
                    help="the query's own dataset before others among the --depth best")  # fmt: skip
+    d.add_argument("--among", type=Path, metavar="CANDIDATES",
+                   help="what is ranked for each query, in place of the --range")  # fmt: skip
     d.add_argument("--block-mb", type=cli.positive, default=search.BLOCK_MB,
                    help="MiB of vectors in memory at once (%(default)s)")  # fmt: skip
     choose.add_arguments(p.add_argument_group("other than the first --depth"))
@@ -175,6 +207,7 @@ def main(argv: list[str] | None = None) -> None:
         find = functools.partial(
             dense, **where, query_vectors=asked, pool_vectors=args.vectors,
             own_dataset_first=args.own_dataset_first, block_mb=args.block_mb,
+            among=args.among and ranked([args.among]),
         )  # fmt: skip
     parts = [queries[i : i + at_once] for i in range(0, len(queries), at_once)]
     found = 0

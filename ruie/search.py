@@ -9,6 +9,7 @@ threads or on the device.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ Ints = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 #: MiB of a block of vectors, and of its scores.
 BLOCK_MB = 64
+NOTHING = np.empty(0, np.int64)
 #: Queries times hits that one reading of the vectors is for (8 bytes each, twice to sort them).
 HITS_AT_ONCE = 1 << 24
 #: Pairs computed at once in float64: they stay in the processor's cache.
@@ -53,10 +55,7 @@ def best(
     import torch
 
     torch.set_float32_matmul_precision("highest")  # the bound on errors supposes float32
-    width = vectors.width(path)
-    if queries.shape[1] != width:
-        raise cli.UserError(f"{path}: vectors of {width} numbers, and of {queries.shape[1]} for "
-                            "queries; encode the pool with the queries' model")  # fmt: skip
+    _width(path, queries)
     keep = min(keep, int(wanted.sum()))
     by_rank = np.empty(len(ranks), np.int64)
     by_rank[ranks] = np.arange(len(ranks))
@@ -67,6 +66,32 @@ def best(
         found.append(_sweep(path, wanted, ranks, asked, keep, block_mb << 20))
     scores, kept = _unpacked(np.concatenate(found))
     return by_rank[kept], scores
+
+
+def among(
+    path: Path, rows: Sequence[Ints], ranks: Ints, queries: Floats, block_mb: int = BLOCK_MB
+) -> list[tuple[Ints, Floats]]:
+    """Each query's own ``rows`` (none twice), all of them, with the scores and in the order that
+    ``best`` gives. The vectors are read once, without the row groups that nobody asks for."""
+    width = _width(path, queries)
+    asked = np.ascontiguousarray(queries, np.float32)
+    _check_queries(_lengths(asked))
+    sizes = [len(r) for r in rows]
+    of, taken = np.repeat(np.arange(len(rows)), sizes), np.concatenate([NOTHING, *rows])
+    wanted = np.zeros(len(ranks), bool)
+    wanted[taken] = True
+    by_row = np.argsort(taken, kind="stable")
+    in_order, scores = taken[by_row], np.empty(len(taken), np.float32)
+    for numbers, block in vectors.blocks(path, wanted, max(1, (block_mb << 20) // (4 * width))):
+        _check_block(path, numbers, _lengths(block))
+        low, high = np.searchsorted(in_order, [numbers[0], numbers[-1] + 1])
+        here = by_row[low:high]
+        scores[here] = _exact(asked, block, of[here], np.searchsorted(numbers, taken[here]))
+    out = []
+    for mine, own in zip(rows, np.split(scores, np.cumsum(sizes)[:-1]), strict=True):
+        order = np.lexsort((ranks[mine], -own))
+        out.append((mine[order], own[order]))
+    return out
 
 
 def _sweep(
@@ -81,9 +106,7 @@ def _sweep(
         return found
     asked = torch.from_numpy(queries).to(devices.device())
     lengths = torch.linalg.vector_norm(asked, dim=1)
-    if len(odd := _too_long(lengths)):
-        raise cli.UserError(f"the vector of query {odd[0]} (from 0) holds numbers that are not "
-                            "finite or far too large; mend the model")  # fmt: skip
+    _check_queries(lengths.cpu().numpy())
     # n products and sums, each rounded, are off by n * 2^-24 times the lengths at most, whatever
     # their order; 2 for the roundings of the sum's float32 and of this bound; twice to be safe
     unit = lengths * (2 * (width + 2) * 2.0**-24)
@@ -92,10 +115,7 @@ def _sweep(
     for rows, block in vectors.blocks(path, wanted, rows_at_once):
         there = torch.from_numpy(block).to(asked.device)
         long = torch.linalg.vector_norm(there, dim=1)
-        if len(odd := _too_long(long)):
-            name = vectors.ids(path)[int(rows[odd[0]])]
-            raise cli.UserError(f"{path}: the vector of {name} holds numbers that are not finite "
-                                "or far too large; encode the pool again")  # fmt: skip
+        _check_block(path, rows, long.cpu().numpy())
         slack = unit * long.max() + torch.finfo(torch.float32).tiny * width
         step = max(1, size // (4 * len(rows)))
         for low in range(0, n, step):
@@ -110,9 +130,32 @@ def _sweep(
     return found
 
 
-def _too_long(lengths: torch.Tensor) -> list[int]:
-    found: list[int] = (~(lengths <= LONGEST)).nonzero()[:, 0].tolist()
-    return found
+def _width(path: Path, queries: Floats) -> int:
+    """Numbers of a vector, which must be as many as a query has."""
+    width = vectors.width(path)
+    if queries.shape[1] != width:
+        raise cli.UserError(f"{path}: vectors of {width} numbers, and of {queries.shape[1]} for "
+                            "queries; encode the pool with the queries' model")  # fmt: skip
+    return width
+
+
+def _lengths(of: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # infinite, which is refused
+        lengths: Floats = np.linalg.norm(of, axis=1)
+    return lengths
+
+
+def _check_queries(lengths: Floats) -> None:
+    if len(odd := np.flatnonzero(~(lengths <= LONGEST))):
+        raise cli.UserError(f"the vector of query {odd[0]} (from 0) holds numbers that are not "
+                            "finite or far too large; mend the model")  # fmt: skip
+
+
+def _check_block(path: Path, rows: Ints, lengths: Floats) -> None:
+    if len(odd := np.flatnonzero(~(lengths <= LONGEST))):
+        name = vectors.ids(path)[int(rows[odd[0]])]
+        raise cli.UserError(f"{path}: the vector of {name} holds numbers that are not finite or "
+                            "far too large; encode the pool again")  # fmt: skip
 
 
 def _contenders(

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ruie import backends, cli, examples, infer, parquet, schemas
+from ruie import backends, cli, examples, infer, parquet, ranking, schemas
 from ruie.backends import Backend, Settings
 from ruie.examples import Example
 
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     empty = [str(path) for path, found in zip(args.queries, datasets, strict=True) if not found]
     if empty:
         raise cli.UserError(f"{empty[0]}: holds no query; leave it out")
-    ranked = infer.ranked(args.demonstrations)
+    ranked = ranking.ranked(args.demonstrations)
     pool = infer.shown(args.pool, [q for some in datasets for q in some], ranked, max(args.k))
     settings = backends.settings(args)
     rows = run(backends.load(settings), settings, datasets, pool, ranked, args.k, args.llm,

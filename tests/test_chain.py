@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from trainings import PEOPLE, PLACES
 
-from ruie import chain, cli, infer, parquet, plan, schemas
+from ruie import chain, cli, parquet, plan, ranking, schemas
 
 #: Few values, so that there are ties.
 LEVELS = st.sampled_from([-1.0, 0.0, 0.25, 3.0])
@@ -201,7 +201,7 @@ def test_stage_measures_every_ranking(scored, tmp_path, caplog):
     )
     assert value["zero_shot", "score", 0] == pytest.approx(-4)
     # the ranking as inference reads it; the query that is too long has BM25's
-    ranked = infer.ranked([order / "new.parquet", order / "seen.parquet"])
+    ranked = ranking.ranked([order / "new.parquet", order / "seen.parquet"])
     by_reward = sorted(rows, key=lambda r: -r["reward"])
     assert ranked == {
         f"e{n}": [r["demonstration_id"] for r in (by_reward if n < 5 else rows)

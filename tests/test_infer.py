@@ -161,22 +161,6 @@ def test_k_above_0_without_demonstrations_is_refused(folder, capsys):
     assert "needs --demonstrations and --pool" in capsys.readouterr().err
 
 
-def test_chosen_demonstrations_stand_by_score(tmp_path):
-    rows = [
-        {"query_id": "q1", "demonstration_id": d, "rank": i, "score": s}
-        for i, (d, s) in enumerate([("d1", 1.0), ("d2", 3.0), ("d3", 3.0), ("d4", 9.0)])
-    ]
-    parquet.write(rows, schemas.CANDIDATES, tmp_path / "c.parquet")
-    paths = [tmp_path / "c.parquet"]
-    assert infer.ranked(paths) == {"q1": ["d1", "d2", "d3", "d4"]}
-    # of the first three by rank; d2 before d3, which is as good and was chosen later
-    assert infer.ranked(paths, 3) == {"q1": ["d2", "d3", "d1"]}
-    rows[3]["score"] = None
-    parquet.write(rows, schemas.CANDIDATES, tmp_path / "c.parquet")
-    with pytest.raises(UserError, match="a demonstration has no score; run retrieve again"):
-        infer.ranked(paths, 3)
-
-
 def test_the_command_by_score(folder):
     # the scores are -rank, so nothing changes
     rows = [run(folder, "--k", "2", *shots(folder), *more) for more in ([], ["--by-score"])]

@@ -1,4 +1,4 @@
-"""The candidate pool, its ranges, and which hits count."""
+"""The candidate pool, its ranges, which hits count, and how what was found is read."""
 
 from __future__ import annotations
 
@@ -169,3 +169,19 @@ def test_nothing_found_is_an_error_that_names_the_query(make_example):
     assert message.startswith("z/test/000000: no demonstration was found")
     assert "widen the range" in message
     assert "\n" not in message
+
+
+def test_chosen_demonstrations_stand_by_score(tmp_path):
+    rows = [
+        {"query_id": "q1", "demonstration_id": d, "rank": i, "score": s}
+        for i, (d, s) in enumerate([("d1", 1.0), ("d2", 3.0), ("d3", 3.0), ("d4", 9.0)])
+    ]
+    parquet.write(rows, schemas.CANDIDATES, tmp_path / "c.parquet")
+    paths = [tmp_path / "c.parquet"]
+    assert ranking.ranked(paths) == {"q1": ["d1", "d2", "d3", "d4"]}
+    # of the first three by rank; d2 before d3, which is as good and was chosen later
+    assert ranking.ranked(paths, 3) == {"q1": ["d2", "d3", "d1"]}
+    rows[3]["score"] = None
+    parquet.write(rows, schemas.CANDIDATES, tmp_path / "c.parquet")
+    with pytest.raises(UserError, match="a demonstration has no score; run retrieve again"):
+        ranking.ranked(paths, 3)

@@ -42,13 +42,15 @@ def queries(make_example):
     ]
 
 
-def dense(queries, pool, within, depth, query_vectors, pool_vectors, *more, ids=None):
+def dense(queries, pool, within, depth, query_vectors, pool_vectors, *more, ids=None, **named):
     """``retrieve.dense`` with the vectors of the pool in a file."""
     with tempfile.TemporaryDirectory() as tmp:
         path = Path(tmp, "v.parquet")
         with vectors.writing(path, pool_vectors.shape[1]) as add:
             add(pool.ids.to_pylist() if ids is None else ids, np.float32(pool_vectors))
-        return retrieve.dense(queries, pool, within, depth, np.float32(query_vectors), path, *more)
+        return retrieve.dense(
+            queries, pool, within, depth, np.float32(query_vectors), path, *more, **named
+        )
 
 
 def by_query(rows):
@@ -192,6 +194,33 @@ def test_own_dataset_first_among_the_best(make_example, depth, plain, own_first)
     assert [r["rank"] for r in found[1]] == list(range(depth))
     pairs = [{(r["demonstration_id"], r["score"]) for r in rows} for rows in found]
     assert pairs[0] == pairs[1]
+
+
+def test_among_what_another_retriever_found(make_example):
+    members = [make_example(f"Text {i}.", id=f"{d}/train/{i:06d}") for i, d in enumerate("qppq")]
+    queries = [
+        make_example("Who?", id="q/test/000000"),
+        make_example("Text 3.", id="q/test/000001"),
+    ]
+    # of 0, 1, 2, 3: the first query, (2, 1), has 2, 1, 10, 6; the second, (0, -1), 0, -1, -4, -2
+    asked, ids = [[2, 1], [0, -1]], [m.id for m in members]
+    among = {"q/test/000000": [ids[1], ids[0], ids[3]], "q/test/000001": [ids[3], ids[2], ids[1]]}
+    given = (queries, Pool.of(members), "mixed")
+    found = dense(*given, 2, asked, VECTORS, among=among)
+    # the best of all, 2, is not among the first's; 3 is the second query itself
+    assert [(r["rank"], r["demonstration_id"][-1], r["score"]) for r in found] == [
+        (0, "3", 6.0), (1, "0", 2.0), (0, "1", -1.0), (1, "2", -4.0),
+    ]  # fmt: skip
+    assert [r["query_id"][-1] for r in found] == ["0", "0", "1", "1"]
+    own = dense(*given, 9, asked, VECTORS, True, among=among)
+    assert [r["demonstration_id"][-1] for r in own] == ["3", "0", "1", "1", "2"]
+    # of everything it finds what the search does
+    everything = {q.id: ids for q in queries}
+    assert dense(*given, 9, asked, VECTORS, among=everything) == dense(*given, 9, asked, VECTORS)
+    with pytest.raises(UserError, match="q/test/000001: --among holds nothing for it; make that"):
+        dense(*given, 2, asked, VECTORS, among={"q/test/000000": ids})
+    with pytest.raises(UserError, match="x/train/000000: found, but not in the pool"):
+        dense(*given, 2, asked, VECTORS, among=everything | {"q/test/000000": ["x/train/000000"]})
 
 
 @pytest.mark.parametrize("change", ["fewer", "other", "order"])

@@ -141,6 +141,27 @@ def test_keys_sort_by_falling_score_and_then_by_rank(hits):
     assert list(zip(*(a.tolist() for a in back), strict=True)) == want
 
 
+@settings(max_examples=50)
+@given(seed=st.integers(0, 10**6), block=st.integers(1, 25), scale=st.sampled_from([1, 1e-3, 1e6]))
+def test_among_is_the_search_of_each_querys_own_rows(tmp_path_factory, seed, block, scale):
+    lots = np.random.default_rng(seed)
+    numbers = (lots.integers(-2, 3, (20, 4)) * scale).astype(np.float32)
+    queries = (lots.integers(-2, 3, (5, 4)) * scale).astype(np.float32)
+    ranks = lots.permutation(20)
+    rows = [lots.permutation(20)[: lots.integers(0, 21)] for _ in queries]
+    path = tiny.write_vectors(tmp_path_factory.getbasetemp() / "a.parquet", numbers)
+    want = []
+    for q, mine in zip(queries, rows, strict=True):
+        wanted = np.zeros(20, bool)
+        wanted[mine] = True
+        want += oracle(numbers, wanted, ranks, q[None], 20)
+    real = vectors.blocks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vectors, "blocks", lambda path, wanted, _: real(path, wanted, block))
+        found = search.among(path, rows, ranks, queries)
+    assert [list(zip(r.tolist(), s.tolist(), strict=True)) for r, s in found] == want
+
+
 def test_nothing_wanted_and_no_query(tmp_path):
     path = tiny.write_vectors(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
     ranks, one = np.arange(3), np.ones((1, 2), np.float32)
@@ -160,14 +181,23 @@ def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path, odd):
     assert "\n" not in str(error.value)
     wanted = np.arange(9) != 7  # what is not asked for does no harm
     assert search.best(path, wanted, np.arange(9), np.ones((1, 4), np.float32), 9)[0].shape[1] == 8
+    queries = np.array([[1] * 4, [odd] * 4], np.float32)
     with pytest.raises(UserError, match=r"query 1 \(from 0\) holds numbers"):
-        search.best(path, *call, np.array([[1] * 4, [odd] * 4], np.float32), 2)
+        search.best(path, *call, queries, 2)
+    rows = [np.arange(6), np.arange(6)]
+    with pytest.raises(UserError, match=r"query 1 \(from 0\) holds numbers"):
+        search.among(path, rows, np.arange(9), queries)
+    with pytest.raises(UserError, match="d/train/000007 holds numbers .* encode the pool"):
+        search.among(path, [np.arange(9)], np.arange(9), queries[:1])
+    assert len(search.among(path, rows[:1], np.arange(9), queries[:1])[0][0]) == 6
 
 
 def test_vectors_of_another_width(tmp_path):
     path = tiny.write_vectors(tmp_path / "v.parquet", np.ones((3, 2), np.float32))
     with pytest.raises(UserError, match="2 numbers, and of 3 for queries; encode the pool"):
         search.best(path, np.ones(3, bool), np.arange(3), np.ones((1, 3), np.float32), 2)
+    with pytest.raises(UserError, match="2 numbers, and of 3 for queries; encode the pool"):
+        search.among(path, [np.arange(3)], np.arange(3), np.ones((1, 3), np.float32))
 
 
 def test_products_are_never_in_tensorfloat(tmp_path):

@@ -25,6 +25,7 @@ MMR = {"by": "mmr", "first": 20, "lambda": 0.5}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "bm25_schema": {"retriever": "bm25", "range": "mixed", "schema_text": "both"},
     "bm25_cover": {"retriever": "bm25", "range": "mixed", "choose": {"by": "cover", "first": 20}},
+    "a_ruie_first": {**RUIE, "bm25_first": 30},
     "a_ruie_mmr": {**RUIE, "range": "task", "choose": MMR},
     "ruie_schema": {**RUIE, "schema_text": "query", "demonstration_fields": ["input", "output"]},
     "ruie2": {**RUIE, "candidates": "ruie"},
@@ -74,8 +75,10 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_nothing_of_it_without_an_option(without: str, planned: dict[str, Any]) -> None:
     rules = set(re.findall(r"^ *(?:local)?rule (\w+):", without, re.M))
     assert "train_retriever" in rules
-    assert not rules & {"bm25_index_labels", "encode_round", "candidates_round"}
-    for word in ("rounds/", "labels task", "--fields", "--choose", "--first", "--by-score"):
+    assert not rules & {"bm25_first", "bm25_index_labels", "encode_round", "candidates_round"}
+    for word in (
+        "rounds/", "--among", "labels task", "--fields", "--choose", "--first", "--by-score"
+    ):  # fmt: skip
         assert word not in "".join(re.findall("^Shell command: .*", without, re.M))
     # what both runs make is made by the same command: the options of some are nothing to others
     before = commands(without)
@@ -113,6 +116,20 @@ def test_a_choice_takes_the_model_that_is_there(planned: dict[str, Any]) -> None
     by_score = {name.split("/")[1] for name, c in planned.items()
                 if name.startswith("predictions/") and c.by_score}  # fmt: skip
     assert by_score == {"a_ruie_mmr", "bm25_cover"}
+
+
+def test_what_bm25_finds_first(planned: dict[str, Any]) -> None:
+    found = planned["demonstrations/a_ruie_first/film.parquet"]
+    among = "bm25_first/mixed-30/film.parquet"
+    assert found.among == Path(f"results/demo/{among}")
+    assert (found.retriever, found.depth) == ("dense", 16)
+    assert found.vectors == Path("results/demo/vectors/ruie.parquet")
+    assert "retriever/a_ruie_first/model" not in planned
+    plain = planned["demonstrations/bm25/film.parquet"]
+    first = planned[among]
+    assert (first.retriever, first.depth, first.range) == ("bm25", 30, "mixed")
+    assert (first.index, first.k1, first.b) == (plain.index, plain.k1, plain.b)
+    assert planned["demonstrations/ruie/film.parquet"].among is None
 
 
 def test_rounds_are_a_chain(planned: dict[str, Any]) -> None:
@@ -162,6 +179,8 @@ def test_a_seed_of_its_own_trains_both_models_anew(planned: dict[str, Any]) -> N
         ({**RUIE, "choose": {"by": "mmr", "first": 20}}, r"x\.choose: mmr takes a lambda from 0"),
         ({**RUIE, "choose": {**MMR, "by": "cover"}}, r"x\.choose: mmr takes a lambda .* cover ta"),
         ({**RUIE, "choose": MMR, "own_dataset_first": True}, r"not with own_dataset_first"),
+        ({**RUIE, "bm25_first": 15}, r"x\.bm25_first: 15 is below the 16 .*depth.*; raise it"),
+        ({**RUIE, "bm25_first": 19, "choose": MMR}, r"first: 19 is below the 20 .*choose\.fir"),
     ],
 )
 def test_config_faults_are_one_line(system: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -179,6 +198,7 @@ def test_config_faults_are_one_line(system: dict[str, Any], says: str, tmp_path:
         ({**RUIE, "choose": {"by": "cover"}}, r"x\.choose: 'first' is a required property"),
         ({**RUIE, "choose": "mmr"}, r"x\.choose: 'mmr' is not of type 'object'"),
         ({**RUIE, "schema_text": "pool"}, r"'pool' is not one of \['none', 'query', 'both'\]"),
+        ({**RUIE, "bm25_first": "all"}, r"x\.bm25_first: 'all' is not of type 'integer'"),
         ({**RUIE, "candidates": ["ruie"]}, r"x\.candidates: \['ruie'\] is not of type 'string'"),
         ({"retriever": "random", "range": "mixed", "schema_text": "query"}, r"'schema_text' was u"),
         ({"retriever": "bm52", "range": "mixed"}, r"x\.retriever: 'bm52' is not one of \['random'"),

@@ -24,6 +24,34 @@ if any(SYSTEMS[s].get("schema_text") == "both" for s in RETRIEVING):
             " --out {output} > {log} 2>&1"
 
 
+# What BM25 finds first for the test queries, for the systems that rank that alone.
+if any("bm25_first" in SYSTEMS[s] for s in RETRIEVING):
+
+    rule bm25_first:
+        input:
+            queries=f"{RUN}/test/{{dataset}}.parquet",
+            pool=f"{RUN}/pool.parquet",
+            index=f"{RUN}/bm25/pool/{{range}}",
+        output:
+            f"{RUN}/bm25_first/{{range}}-{{first}}/{{dataset}}.parquet",
+        log:
+            f"{RUN}/logs/bm25_first/{{range}}-{{first}}/{{dataset}}.log",
+        group:
+            "retrieve"
+        conda:
+            "../../envs/bm25.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(60),
+        params:
+            code=syntax("retrieve", "bm25", "ranking"),
+            flags=flags(**{n: config["candidates"][n] for n in ("k1", "b")}),
+        shell:
+            "python -m ruie.retrieve --retriever bm25 --queries {input.queries}"
+            " --pool {input.pool} --index {input.index} --range {wildcards.range}"
+            " --depth {wildcards.first} {params.flags} --out {output} > {log} 2>&1"
+
+
 # A further round: what a trained retriever finds takes the place of BM25's candidates. Plan, scores
 # and reward models of a round lie in its folder, `rounds/<system that finds>`; its wildcard is
 # `round` in the rules of the first one.

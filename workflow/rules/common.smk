@@ -19,18 +19,23 @@ def is_trained(system):
 
 
 def made_as(system):
-    """The system whose training and vectors one takes: its own; a choice among what is found asks
-    for no other model, so those of the same system without a choice, where there is one.
+    """The system whose training and vectors one takes: its own; a choice among what is found, or
+    among what BM25 finds, asks for no other model, so those of the same system without it, where
+    there is one.
     """
-    if "choose" not in SYSTEMS[system]:
+
+    def chooses(name):
+        return not {"choose", "bm25_first"}.isdisjoint(SYSTEMS[name])
+
+    if not chooses(system):
         return system
 
     def made(name):
-        searching = ("range", "own_dataset_first", "choose")
+        searching = ("range", "own_dataset_first", "choose", "bm25_first")
         return {k: v for k, v in SYSTEMS[name].items() if k not in searching}
 
     same = [name for name in SYSTEMS if made(name) == made(system)]
-    return min(same, key=lambda name: ("choose" in SYSTEMS[name], name))
+    return min(same, key=lambda name: (chooses(name), name))
 
 
 def round_of(system):
@@ -214,5 +219,6 @@ wildcard_constraints:
     variant=r"(?:keywords|plain)(?:-seed\d+)?",
     part="pool|training_pool",
     range="mixed|task|dataset",
+    first=r"\d+",
     # the first round has no folder of its own
     round=f"(?:{one_of(ROUNDS)})?",

@@ -335,6 +335,13 @@ for _name in RETRIEVING:
             raise WorkflowError(
                 f"{_place}: not with own_dataset_first, which is another order; take one out"
             )
+    _first = SYSTEMS[_name].get("bm25_first")
+    _least = max(config["evaluation"]["depth"], (_choice or {}).get("first", 0))
+    if _first is not None and _first < _least:
+        raise WorkflowError(
+            f"systems.{_name}.bm25_first: {_first} is below the {_least} demonstrations that are "
+            "kept (evaluation.depth) or chosen among (choose.first); raise it"
+        )
     _model = SYSTEMS[_name].get("model")
     if _model is not None and _model not in MODELS:
         raise WorkflowError(

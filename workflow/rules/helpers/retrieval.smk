@@ -58,10 +58,14 @@ def retriever_inputs(w):
     if kind == "bm25":
         return {"index": bm25_index(w.system)}
     if kind in ("dense", "trained"):
-        return {
+        found = {
             "model": encoder(w.system),
             "vectors": f"{RUN}/vectors/{made_as(w.system)}.parquet",
         }
+        if "bm25_first" in (system := SYSTEMS[w.system]):
+            place = f"{RUN}/bm25_first/{system['range']}-{system['bm25_first']}"
+            found["among"] = f"{place}/{w.dataset}.parquet"
+        return found
     return {}
 
 
