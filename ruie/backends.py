@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,6 +68,8 @@ class Backend(Protocol):
 
 
 def load(settings: Settings) -> Backend:
+    """The back end, computing in the dtype of the settings where the device has it."""
+    settings = replace(settings, dtype=devices.arithmetic(settings.dtype))
     if settings.backend == "vllm":
         return Vllm(settings)
     return Transformers(settings)

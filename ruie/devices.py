@@ -97,17 +97,27 @@ def batch_tokens(given: int | None, on: str | None = None) -> int:
     return given or BATCH_TOKENS.get(kind, BATCH_TOKENS["cuda"])
 
 
-def arithmetic(dtype: str) -> str:
-    """The dtype that the device computes ``dtype`` in: float32 on a processor that has no
-    instructions for bfloat16 or float16, where they are emulated, several times as slow, or TF32,
+def arithmetic(dtype: str, on: str | None = None) -> str:
+    """The dtype that a device (this job's) computes ``dtype`` in: float32 on a processor that has
+    no instructions for bfloat16 or float16, where they are emulated, many times as slow, or TF32,
     which GPUs alone have."""
+    if (on or device()) != "cpu" or dtype == "float32" or (dtype == "bfloat16" and _has_bfloat16()):
+        return dtype
+    _say(f"this processor has no instructions for {dtype}: computing in float32")
+    return "float32"
+
+
+def _has_bfloat16() -> bool:
     import torch
 
-    if device() != "cpu" or dtype == "float32":
-        return dtype
-    # torch lists them so; there is no public way to ask
-    has = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return dtype if dtype == "bfloat16" and has() else "float32"
+    # torch lists it so; there is no public way to ask
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+@functools.cache
+def _say(line: str) -> None:
+    """Once a process."""
+    cli.log.info(line)
 
 
 def lease(names: Sequence[str], folder: Path) -> int | None:

@@ -66,8 +66,11 @@ def start(args: Any) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
+    on = "cpu"
     if os.environ.get("ACCELERATE_USE_CPU", "False") == "False":
-        devices.device()  # one that is free
+        on = devices.device()  # one that is free
+    if args.mixed_precision == "bf16" and devices.arithmetic("bfloat16", on) == "float32":
+        args.mixed_precision = "no"  # as the model's card and the checkpoints then say
     set_seed(args.seed)
     try:
         accelerator = Accelerator(mixed_precision=args.mixed_precision)

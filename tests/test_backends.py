@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny
 
-from ruie import backends, cli, prompt
+from ruie import backends, cli, devices, prompt
 from ruie.backends import Request, Settings
 
 PROMPTS = [
@@ -59,6 +59,15 @@ def test_batches_equal_generate_one_by_one(folder, ids, alone, batch_tokens):
     want = [(backend.tokenizer.decode(a), NEW, "length") for a in alone]
     assert backend.generate(ids) == want
     assert len({text for text, _, _ in want}) == len(PROMPTS)  # the prompts matter
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_numbers_that_the_processor_would_emulate_are_float32(folder, monkeypatch, has):
+    monkeypatch.setattr(devices, "device", lambda: "cpu")
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda: has)
+    found = backends.load(settings(folder, dtype="bfloat16"))
+    assert str(found.model.dtype) == ("torch.bfloat16" if has else "torch.float32")
+    assert found.settings.dtype == str(found.model.dtype).removeprefix("torch.")
 
 
 def test_nothing_asked_nothing_answered(plain):

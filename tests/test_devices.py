@@ -231,3 +231,25 @@ def test_tokens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parser.parse_args(["--batch-tokens", "5"]).batch_tokens == 5
     with pytest.raises(SystemExit):
         parser.parse_args(["--batch-tokens", "0"])
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_arithmetic_that_is_not_emulated(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, has: bool
+) -> None:
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda: has)
+    monkeypatch.setattr(devices, "device", lambda: "cpu")
+    devices._say.cache_clear()
+    with caplog.at_level(logging.INFO):
+        found = [
+            devices.arithmetic(d) for d in ("float32", "bfloat16", "bfloat16", "float16", "tf32")
+        ]
+    exact = "bfloat16" if has else "float32"
+    assert found == ["float32", exact, exact, "float32", "float32"]
+    # each dtype that is not there is named once
+    said = [r.getMessage() for r in caplog.records]
+    lacking = [*([] if has else ["bfloat16"]), "float16", "tf32"]
+    assert said == [f"this processor has no instructions for {d}: computing in float32"
+                    for d in lacking]  # fmt: skip
+    assert devices.arithmetic("bfloat16", "cuda:1") == "bfloat16"
+    assert devices.arithmetic("tf32", "cuda") == "tf32"

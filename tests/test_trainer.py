@@ -26,6 +26,7 @@ from trainings import (
 
 from ruie import (
     aside,
+    devices,
     examples,
     groups,
     parquet,
@@ -131,8 +132,9 @@ def anew():
     AcceleratorState._reset_state(True)
 
 
-def test_mixed_precision(data, trained, tmp_path, anew):
+def test_mixed_precision(data, trained, tmp_path, anew, monkeypatch):
     _, *logs = trained
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda: True)
     for train, log in zip((reward, retriever), logs, strict=True):
         found = train(data, tmp_path / "r", "--mixed-precision", "bf16", steps=2)
         # 8 bits of a number: losses of about 2 agree to the second digit, and not to the sixth
@@ -144,6 +146,15 @@ def test_mixed_precision(data, trained, tmp_path, anew):
     # what Accelerate refuses is one line
     with pytest.raises(UserError, match="--mixed-precision fp16: .*already been initialized"):
         reward(data, tmp_path / "r", "--mixed-precision", "fp16", steps=2)
+
+
+def test_mixed_precision_where_it_would_be_emulated(data, trained, tmp_path, anew, monkeypatch):
+    _, log, _ = trained
+    monkeypatch.setattr(devices, "_has_bfloat16", lambda: False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    found = reward(data, tmp_path / "r", "--mixed-precision", "bf16", steps=2)
+    assert [r["loss"] for r in found] == [r["loss"] for r in log[:2]]
+    assert "mixed_precision: bf16" not in (tmp_path / "r/README.md").read_text()
 
 
 def test_queries_held_aside_are_watched_and_not_trained_on(data, tmp_path, monkeypatch):
