@@ -27,6 +27,8 @@ def parser() -> cli.Parser:
                    "(Table 6: without reward model)")  # fmt: skip
     p.add_argument("--ranked-by", choices=["llm", "reward"], default="llm",
                    help="whose ranking gives positives and negatives (%(default)s)")  # fmt: skip
+    p.add_argument("--answered-only", action="store_true",
+                   help="train on queries that have an answer alone")  # fmt: skip
     p.add_argument("--pooling", choices=encoders.POOLINGS, default="mean")
     p.add_argument("--no-normalize", action="store_true", help="keep the vectors' lengths")
     p.add_argument(
@@ -135,7 +137,8 @@ def prepare(args: Any) -> tuple[trainer.Run, training.Data, encoders.BiEncoder]:
     teacher = scores
     if args.rewards:
         teacher = groups.read(args.rewards, schemas.REWARDS, "reward")
-    data = training.read(args, teacher if args.ranked_by == "reward" else scores, scores)
+    rankings = teacher if args.ranked_by == "reward" else scores
+    data = training.read(args, rankings, scores, args.answered_only)
     accelerator = training.start(args)
     encoder = encoders.BiEncoder(args.model, args.pooling, not args.no_normalize, args.max_length)
     tagged = [] if args.no_keywords else ["demonstration"]

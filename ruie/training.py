@@ -127,16 +127,21 @@ class Data:
     shown: list[str]
 
 
-def read(args: Any, rankings: Rankings, preference: Rankings) -> Data:
+def read(args: Any, rankings: Rankings, preference: Rankings, answered_only: bool = False) -> Data:
     """Draw groups from ``rankings``, of all queries but those held aside; these are watched by
-    ``preference``, the LLM's."""
+    ``preference``, the LLM's. ``answered_only`` leaves out those whose answer is ``None``; such
+    are held aside all the same."""
     queries, pool = (examples.by_id(examples.read(p)) for p in (args.queries, args.pool))
     for table in dict.fromkeys((rankings, preference)):
         table.known_in(queries, pool)
     # by the LLM's table: the reward model may have ranked queries that the LLM could not score
     seed = args.seed if args.watch_seed is None else args.watch_seed
     hidden = aside.held_aside(preference.queries, args.watch, seed)
-    seen = (r for r in rankings if r.query_id not in hidden)
+    out = set(hidden)
+    if answered_only:
+        out |= {q for q in rankings.queries if not queries[q].annotations}
+        cli.log.info("%d queries have no answer and are left out", len(out - set(hidden)))
+    seen = (r for r in rankings if r.query_id not in out)
     members = choices(seen, queries, pool, args.positives, args.last)
     watched = [r for r in preference if r.query_id in hidden]
     cli.log.info("%d queries are held aside", len(watched))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import logging
 
 import numpy as np
 import pytest
+import tiny
 from trainings import (
     differ,
     first_batch,
@@ -18,6 +20,7 @@ from trainings import (
 
 from ruie import (
     encoders,
+    examples,
     parquet,
     prompt,
     schemas,
@@ -88,6 +91,28 @@ def test_the_reward_can_rank(data, tmp_path):
     assert one == other
     by_llm = retriever(data, tmp_path / "llm", *words[:2], "--no-keywords", steps=1, rewards=False)
     assert by_llm[0]["contrastive"] != one[0]["contrastive"]
+
+
+def test_queries_without_an_answer_can_be_left_out(data, tmp_path, caplog):
+    """They train as if the table of scores did not name them."""
+    queries = examples.read(data / "queries.parquet")
+    bare = {q.id for q in queries[::3]}  # 4 of the 12
+    changed = [q._replace(annotations=()) if q.id in bare else q for q in queries]
+    tiny.write_examples(changed, tmp_path / "queries.parquet")
+    rows = parquet.read(data / "scores.parquet", schemas.SCORES).to_pylist()
+    kept = [r for r in rows if r["query_id"] not in bare]
+    parquet.write(kept, schemas.SCORES, tmp_path / "scores.parquet")
+    words = ["--queries", tmp_path / "queries.parquet"]
+    with caplog.at_level(logging.INFO):
+        left = retriever(data, tmp_path / "left", *words, "--answered-only", steps=2)
+    assert "4 queries have no answer and are left out" in caplog.text
+    without = retriever(
+        data, tmp_path / "without", *words, "--scores", tmp_path / "scores.parquet", steps=2
+    )
+    assert left == without
+    assert not differ(tmp_path / "left", tmp_path / "without")
+    everyone = retriever(data, tmp_path / "all", *words, steps=2)
+    assert everyone != left
 
 
 def test_ranking_by_the_reward_needs_rewards(data, tmp_path, capsys):

@@ -107,6 +107,7 @@ rule train_retriever:
             no_distill=not SYSTEMS[w.system]["distill"],
             no_normalize=not config["retriever"]["normalize"],
             ranked_by=ranked_by(w.system),
+            answered_only=config["retriever"]["answered_only"],
             pooling=config["retriever"]["pooling"],
             alpha=config["retriever"]["alpha"],
             tau=config["retriever"]["tau"],
