@@ -19,23 +19,15 @@ def is_trained(system):
 
 
 def made_as(system):
-    """The system whose training and vectors one takes: its own; a choice among what is found, or
-    among what BM25 finds, asks for no other model, so those of the same system without it, where
-    there is one.
+    """The system whose training and vectors one takes: the first of those that differ in where they
+    look for demonstrations and in how they choose among them alone.
     """
 
-    def chooses(name):
-        return not {"choose", "bm25_first"}.isdisjoint(SYSTEMS[name])
-
-    if not chooses(system):
-        return system
-
     def made(name):
-        searching = ("range", "own_dataset_first", "choose", "bm25_first")
+        searching = ("range", "own_dataset_first", "bm25_first", "choose")
         return {k: v for k, v in SYSTEMS[name].items() if k not in searching}
 
-    same = [name for name in SYSTEMS if made(name) == made(system)]
-    return min(same, key=lambda name: (chooses(name), name))
+    return next(name for name in SYSTEMS if made(name) == made(system))
 
 
 def round_of(system):
