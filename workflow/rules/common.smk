@@ -19,15 +19,17 @@ def is_trained(system):
 
 
 def made_as(system):
-    """The system whose training and vectors one takes: the first of those that differ in where they
-    look for demonstrations and in how they choose among them alone.
+    """The system whose training and vectors one takes: of those that differ in where they look for
+    demonstrations and in how they choose among them alone, the one with the shortest name, of which
+    the others' are variants; the order of systems is that of the files they came from.
     """
 
     def made(name):
         searching = ("range", "own_dataset_first", "bm25_first", "choose")
         return {k: v for k, v in SYSTEMS[name].items() if k not in searching}
 
-    return next(name for name in SYSTEMS if made(name) == made(system))
+    same = [name for name in SYSTEMS if made(name) == made(system)]
+    return min(same, key=lambda name: (len(name), name))
 
 
 def round_of(system):
