@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-#: With the rules that are there on demand: a further round, labels in the index, the chain.
+#: With the rules that are there on demand: a further round, labels in the index, BM25's first, the
+#: chain.
 EVERYTHING = {
     "systems": {
         "bm25_labels": {"retriever": "bm25", "range": "mixed", "schema_text": "both"},
@@ -25,6 +26,7 @@ EVERYTHING = {
             "retriever": "trained", "range": "mixed", "keywords": True, "reward": True,
             "distill": True, "candidates": "ruie",
         },
+        "ruie": {"bm25_first": 30},
     },
     "evaluation": {"systems": ["bm25", "bm25_labels", "ruie", "second"]},
     "chain": {"datasets": "all"},

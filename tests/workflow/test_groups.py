@@ -32,7 +32,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         [sys.executable, "-m", "snakemake", *TABLES, "--profile", "profiles/slurm", "--cores", "64",
          "--retries", "0", "--keep-going", "--forcerun", "infer", "infer_zero_shot",
          "--configfile", "tiny.yaml"],
-        cwd=project.folder, text=True, capture_output=True, timeout=600,
+        cwd=project.folder, text=True, capture_output=True, timeout=1800,
         env={**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
     path = Path(project.folder, "asked")

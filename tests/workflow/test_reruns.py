@@ -86,7 +86,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *TABLES, *cores, *words,
              "--configfile", "tiny.yaml"],
-            cwd=self.folder, text=True, capture_output=True, timeout=600,
+            cwd=self.folder, text=True, capture_output=True, timeout=1800,
         )  # fmt: skip
         assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
         return done.stdout

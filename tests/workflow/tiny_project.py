@@ -73,7 +73,7 @@ class Project:
         """Run Snakemake under the overrides and ``changes``; what it printed."""
         done = subprocess.run(
             self.command(*arguments, changes=changes),
-            cwd=self.folder, text=True, capture_output=True, timeout=600,
+            cwd=self.folder, text=True, capture_output=True, timeout=1800,
         )  # fmt: skip
         printed = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, printed[-6000:]
