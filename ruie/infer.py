@@ -24,7 +24,7 @@ from ruie import (
     ranking,
     schemas,
     stamp,
-)  # fmt: skip
+)
 from ruie.backends import Answer, Request
 from ruie.examples import Example
 
