@@ -8,7 +8,7 @@ without repetitions.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,9 +16,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ruie import bm25, choose, cli, encode, encoders, examples, parquet, schemas, search, vectors
+from ruie import (
+    bm25,
+    choose,
+    cli,
+    encode,
+    encoders,
+    examples,
+    parquet,
+    rankers,
+    schemas,
+    search,
+    vectors,
+)
 from ruie.examples import Example
-from ruie.ranking import RANGES, Pool, part, ranked
+from ruie.ranking import RANGES, Pool, part
 from ruie.vectors import Floats
 
 Rows = list[dict[str, Any]]
@@ -88,14 +100,15 @@ def dense(
     pool_vectors: Path,
     own_dataset_first: bool = False,
     block_mb: int = search.BLOCK_MB,
-    among: Mapping[str, Sequence[str]] | None = None,
+    among: Mapping[str, Mapping[str, float]] | None = None,
+    among_weight: float = 0.0,
 ) -> Rows:
     """Exact search by dot product (equation 3); ties by id.
 
-    ``among``: for each query the ids of all that is searched, another retriever's finds, in place
-    of its part of the pool. ``own_dataset_first`` puts those of the ``depth`` best that are of the
-    query's own dataset before the others, as the published code does; the scores stay what they
-    are.
+    ``among``: for each query the ids of all that is searched, another retriever's finds with its
+    scores, in place of its part of the pool; with an ``among_weight`` those scores count
+    (``blended``). ``own_dataset_first`` puts those of the ``depth`` best that are of the query's
+    own dataset before the others, as the published code does; the scores stay what they are.
 
     ``query_vectors`` [queries, width]; ``pool_vectors`` is what ``ruie.encode`` wrote. Raises
     ``UserError`` where the vectors are of another pool.
@@ -104,7 +117,8 @@ def dense(
     if among is None:
         found = _searched(queries, pool, within, depth, query_vectors, pool_vectors, block_mb)
     else:
-        found = _ranked(queries, pool, among, depth, query_vectors, pool_vectors, block_mb)
+        hits = _ranked(queries, pool, among, query_vectors, pool_vectors, among_weight, block_mb)
+        found = {q.id: pool.distinct(q, hits[q.id], depth) for q in queries}
     if own_dataset_first:
         for q in queries:
             found[q.id].sort(key=lambda hit: pool.dataset(hit[0]) != q.dataset)  # noqa: B023
@@ -135,18 +149,43 @@ def _searched(
 
 
 def _ranked(
-    queries: list[Example], pool: Pool, among: Mapping[str, Sequence[str]], depth: int,
-    query_vectors: Floats, pool_vectors: Path, block_mb: int,
+    queries: list[Example], pool: Pool, among: Mapping[str, Mapping[str, float]],
+    query_vectors: Floats, pool_vectors: Path, weight: float, block_mb: int,
 ) -> dict[str, list[tuple[int, float]]]:  # fmt: skip
-    """The best of what another retriever has found for each query."""
+    """All that another retriever has found for each query, the best first."""
     if lacking := [q.id for q in queries if not among.get(q.id)]:
         raise cli.UserError(f"{lacking[0]}: --among holds nothing for it; make that table of the "
                             "same queries")  # fmt: skip
     row = pool.rows(d for q in queries for d in among[q.id])
     rows = [np.array([row[d] for d in among[q.id]]) for q in queries]
     hits = search.among(pool_vectors, rows, pool.ranks, query_vectors, block_mb)
-    return {q.id: pool.distinct(q, zip(r.tolist(), s.tolist(), strict=True), depth)
-            for q, (r, s) in zip(queries, hits, strict=True)}  # fmt: skip
+    found = {}
+    for q, (r, s) in zip(queries, hits, strict=True):
+        scores = s.astype(np.float64)
+        if weight:
+            of = {row[d]: score for d, score in among[q.id].items()}
+            scores = blended(scores, np.array([of[at] for at in r.tolist()]), weight)
+            order = np.lexsort((pool.ranks[r], -scores))
+            r, scores = r[order], scores[order]
+        found[q.id] = list(zip(r.tolist(), scores.tolist(), strict=True))
+    return found
+
+
+def blended(scores: rankers.Floats, others: rankers.Floats, weight: float) -> rankers.Floats:
+    """The scores of a query's hits and ``weight`` times another retriever's scores of them, each
+    first brought to mean 0 and variance 1 over these hits; equal ones become 0."""
+
+    def standard(values: rankers.Floats) -> rankers.Floats:
+        away: rankers.Floats = values - values.mean()
+        return away / values.std() if np.ptp(values) else np.zeros(len(values))
+
+    return standard(scores) + weight * standard(others)
+
+
+def _found(args: Any, queries: Iterable[Example]) -> rankers.Values:
+    """What --among holds for the queries, by its scores where these count."""
+    column = "score" if args.among_weight else "rank"
+    return rankers.values(args.among, schemas.CANDIDATES, column, {q.id for q in queries})
 
 
 def parser() -> cli.Parser:
@@ -172,6 +211,8 @@ def parser() -> cli.Parser:
                    help="the query's own dataset before others among the --depth best")  # fmt: skip
     d.add_argument("--among", type=Path, metavar="CANDIDATES",
                    help="what is ranked for each query, in place of the --range")  # fmt: skip
+    d.add_argument("--among-weight", type=cli.not_negative, default=0.0, metavar="W",
+                   help="rank by the standardised score and W times that of --among")  # fmt: skip
     d.add_argument("--block-mb", type=cli.positive, default=search.BLOCK_MB,
                    help="MiB of vectors in memory at once (%(default)s)")  # fmt: skip
     choose.add_arguments(p.add_argument_group("other than the first --depth"))
@@ -207,7 +248,7 @@ def main(argv: list[str] | None = None) -> None:
         find = functools.partial(
             dense, **where, query_vectors=asked, pool_vectors=args.vectors,
             own_dataset_first=args.own_dataset_first, block_mb=args.block_mb,
-            among=args.among and ranked([args.among]),
+            among=args.among and _found(args, queries), among_weight=args.among_weight,
         )  # fmt: skip
     parts = [queries[i : i + at_once] for i in range(0, len(queries), at_once)]
     found = 0

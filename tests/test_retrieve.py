@@ -204,7 +204,8 @@ def test_among_what_another_retriever_found(make_example):
     ]
     # of 0, 1, 2, 3: the first query, (2, 1), has 2, 1, 10, 6; the second, (0, -1), 0, -1, -4, -2
     asked, ids = [[2, 1], [0, -1]], [m.id for m in members]
-    among = {"q/test/000000": [ids[1], ids[0], ids[3]], "q/test/000001": [ids[3], ids[2], ids[1]]}
+    among = {"q/test/000000": dict.fromkeys((ids[1], ids[0], ids[3]), 0.0),
+             "q/test/000001": dict.fromkeys(ids[:0:-1], 0.0)}  # fmt: skip
     given = (queries, Pool.of(members), "mixed")
     found = dense(*given, 2, asked, VECTORS, among=among)
     # the best of all, 2, is not among the first's; 3 is the second query itself
@@ -215,12 +216,38 @@ def test_among_what_another_retriever_found(make_example):
     own = dense(*given, 9, asked, VECTORS, True, among=among)
     assert [r["demonstration_id"][-1] for r in own] == ["3", "0", "1", "1", "2"]
     # of everything it finds what the search does
-    everything = {q.id: ids for q in queries}
+    everything = {q.id: dict.fromkeys(ids, 0.0) for q in queries}
     assert dense(*given, 9, asked, VECTORS, among=everything) == dense(*given, 9, asked, VECTORS)
     with pytest.raises(UserError, match="q/test/000001: --among holds nothing for it; make that"):
-        dense(*given, 2, asked, VECTORS, among={"q/test/000000": ids})
+        dense(*given, 2, asked, VECTORS, among={"q/test/000000": everything["q/test/000000"]})
+    strange = {"q/test/000000": {"x/train/000000": 0.0}}
     with pytest.raises(UserError, match="x/train/000000: found, but not in the pool"):
-        dense(*given, 2, asked, VECTORS, among=everything | {"q/test/000000": ["x/train/000000"]})
+        dense(*given, 2, asked, VECTORS, among=everything | strange)
+
+
+def test_the_scores_of_another_retriever_count(make_example):
+    members = [make_example(f"Text {i}.", id=f"q/train/{i:06d}") for i in range(4)]
+    query, ids = make_example("Who?", id="q/test/000000"), [m.id for m in members]
+
+    def found(weight, among):
+        given = ([query], Pool.of(members), "mixed", 9, [[2, 1]], VECTORS)
+        rows = dense(*given, among={query.id: among}, among_weight=weight)
+        return [(r["demonstration_id"][-1], r["score"]) for r in rows]
+
+    # 0 has 2 and 3 has 6, brought to -1 and 1; 9 and 1 to 1 and -1
+    other = {ids[3]: 1.0, ids[0]: 9.0}
+    assert found(0.0, other) == [("3", 6.0), ("0", 2.0)]
+    assert found(0.5, other) == [("3", 0.5), ("0", -0.5)]
+    assert found(1.0, other) == [("0", 0.0), ("3", 0.0)]  # alike: by id
+    assert found(2.0, other) == [("0", 1.0), ("3", -1.0)]
+    # equal ones say nothing, and one alone is 0
+    assert found(2.0, dict.fromkeys(other, 7.0)) == [("3", 1.0), ("0", -1.0)]
+    assert found(2.0, {ids[3]: 5.0}) == [("3", 0.0)]
+    # 0, 1, 3: 2, 1, 6 less 3, by the root of 14 / 3; 1, 4, 1 less 2, by the root of 2
+    three = found(1.0, {ids[0]: 1.0, ids[1]: 4.0, ids[3]: 1.0})
+    assert [d for d, _ in three] == ["3", "1", "0"]
+    a, b = (14 / 3) ** 0.5, 2**0.5
+    assert [s for _, s in three] == pytest.approx([3 / a - 1 / b, -2 / a + 2 / b, -1 / a - 1 / b])
 
 
 @pytest.mark.parametrize("change", ["fewer", "other", "order"])

@@ -26,6 +26,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "bm25_schema": {"retriever": "bm25", "range": "mixed", "schema_text": "both"},
     "bm25_cover": {"retriever": "bm25", "range": "mixed", "choose": {"by": "cover", "first": 20}},
     "a_ruie_first": {**RUIE, "bm25_first": 30},
+    "a_ruie_bm25": {**RUIE, "bm25_first": 30, "bm25_weight": 0.5},
     "a_ruie_mmr": {**RUIE, "range": "task", "choose": MMR},
     "ruie_schema": {**RUIE, "schema_text": "query", "demonstration_fields": ["input", "output"]},
     "ruie2": {**RUIE, "candidates": "ruie"},
@@ -130,6 +131,9 @@ def test_what_bm25_finds_first(planned: dict[str, Any]) -> None:
     assert (first.retriever, first.depth, first.range) == ("bm25", 30, "mixed")
     assert (first.index, first.k1, first.b) == (plain.index, plain.k1, plain.b)
     assert planned["demonstrations/ruie/film.parquet"].among is None
+    both = planned["demonstrations/a_ruie_bm25/film.parquet"]
+    assert (both.among, both.among_weight) == (found.among, 0.5)
+    assert {k for k, v in vars(both).items() if vars(found)[k] != v} == {"among_weight", "out"}
 
 
 def test_rounds_are_a_chain(planned: dict[str, Any]) -> None:
@@ -180,6 +184,7 @@ def test_a_seed_of_its_own_trains_both_models_anew(planned: dict[str, Any]) -> N
         ({**RUIE, "choose": {**MMR, "by": "cover"}}, r"x\.choose: mmr takes a lambda .* cover ta"),
         ({**RUIE, "choose": MMR, "own_dataset_first": True}, r"not with own_dataset_first"),
         ({**RUIE, "bm25_first": 15}, r"x\.bm25_first: 15 is below the 16 .*depth.*; raise it"),
+        ({**RUIE, "bm25_weight": 1}, r"x\.bm25_weight: weighs the .* first; give bm25_first too"),
         ({**RUIE, "bm25_first": 19, "choose": MMR}, r"first: 19 is below the 20 .*choose\.fir"),
     ],
 )
@@ -199,6 +204,7 @@ def test_config_faults_are_one_line(system: dict[str, Any], says: str, tmp_path:
         ({**RUIE, "choose": "mmr"}, r"x\.choose: 'mmr' is not of type 'object'"),
         ({**RUIE, "schema_text": "pool"}, r"'pool' is not one of \['none', 'query', 'both'\]"),
         ({**RUIE, "bm25_first": "all"}, r"x\.bm25_first: 'all' is not of type 'integer'"),
+        ({**RUIE, "bm25_first": 30, "bm25_weight": 0}, r"0 is less than or equal to the minimum"),
         ({**RUIE, "candidates": ["ruie"]}, r"x\.candidates: \['ruie'\] is not of type 'string'"),
         ({"retriever": "random", "range": "mixed", "schema_text": "query"}, r"'schema_text' was u"),
         ({"retriever": "bm52", "range": "mixed"}, r"x\.retriever: 'bm52' is not one of \['random'"),

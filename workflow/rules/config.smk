@@ -342,6 +342,10 @@ for _name in RETRIEVING:
             f"systems.{_name}.bm25_first: {_first} is below the {_least} demonstrations that are "
             "kept (evaluation.depth) or chosen among (choose.first); raise it"
         )
+    if _first is None and "bm25_weight" in SYSTEMS[_name]:
+        raise WorkflowError(
+            f"systems.{_name}.bm25_weight: weighs the scores of BM25's first; give bm25_first too"
+        )
     _model = SYSTEMS[_name].get("model")
     if _model is not None and _model not in MODELS:
         raise WorkflowError(

@@ -80,6 +80,8 @@ def retriever_flags(w):
     if kind == "dense":
         own = encoder_settings(w.system) | texts(w.system, "query")
         own["own_dataset_first"] = system.get("own_dataset_first", False)
+        if "bm25_weight" in system:
+            own["among_weight"] = system["bm25_weight"]
     if "choose" in system:
         own |= {"choose" if k == "by" else k: v for k, v in system["choose"].items()}
     return flags(
