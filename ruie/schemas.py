@@ -344,6 +344,39 @@ COMPARISONS = pa.schema(
         ("p", pa.float64()),
     ]
 )
+#: How likely the gold answer of each query is after what a system shows (ruie/likelihood.py).
+#: ``answered``: it finds something; ``used``: demonstrations in the prompt; ``tokens`` of the
+#: answer; ``score``: mean log p of these, in nats, null where the query is too long.
+LIKELIHOOD = pa.schema(
+    [
+        ("query_id", pa.string()),
+        *_run,
+        ("answered", pa.bool_()),
+        ("used", pa.int32()),
+        ("prompt_tokens", pa.int32()),
+        ("tokens", pa.int32()),
+        ("score", pa.float64()),
+    ]
+)
+#: Means of LIKELIHOOD over ``queries``: all, answered or unanswered; also for ``average``, as in
+#: COMPARISONS. ``score_low``, ``score_high``: 95 % interval; ``difference`` from ``reference`` on
+#: the same queries with its interval ``low``, ``high`` and ``p``, null for the reference itself.
+LIKELIHOODS = pa.schema(
+    [
+        *_run,
+        ("queries", pa.string()),
+        ("held_out", pa.bool_()),
+        ("n", pa.int64()),
+        ("score", pa.float64()),
+        ("score_low", pa.float64()),
+        ("score_high", pa.float64()),
+        ("reference", pa.string()),
+        ("difference", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("p", pa.float64()),
+    ]
+)
 #: A table or figure of the paper, cell by cell. ``ours`` and ``paper`` are null where there is no
 #: such number; ``found`` of ``wanted`` datasets are in ``ours``, their mean; ``low`` and ``high``
 #: are its 95 % interval where known; ``difference`` is ours - paper,

@@ -3,23 +3,20 @@ and a run on tiny models."""
 
 from __future__ import annotations
 
-import importlib
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import dry_run
 import pandas as pd
 import pytest
 import yaml
+from dry_run import ROOT
 from tiny_project import Project
 
 from ruie import registry
 from ruie.cli import UserError
 
-ROOT = Path(__file__).parents[2]
 RUIE = {"retriever": "trained", "range": "mixed", "keywords": True, "reward": True, "distill": True}
 MMR = {"by": "mmr", "first": 20, "lambda": 0.5}
 SYSTEMS: dict[str, dict[str, Any]] = {
@@ -39,26 +36,15 @@ pytestmark = pytest.mark.workflow
 
 def snakemake(changes: dict[str, Any], folder: Path, fails: bool = False) -> str:
     (folder / "changes.yaml").write_text(yaml.safe_dump(changes))
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "-p", "--forceall", "--cores", "2",
-         "--configfile", "workflow/demo.yaml", str(folder / "changes.yaml")],
-        cwd=ROOT, text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
-    printed = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, printed[-4000:]
-    return printed
+    demo = ("--configfile", "workflow/demo.yaml", str(folder / "changes.yaml"))
+    return dry_run.snakemake(*demo, fails=fails)
 
 
 def commands(printed: str) -> dict[str, Any]:
-    """What each command writes, below the run's folder -> the command, read by its own parser."""
-    found = {}
-    for stage, words in re.findall(
-        r"^Shell command: (?:python|accelerate launch) .*?-m ruie\.(\w+) (.*?) > ", printed, re.M
-    ):
-        module = importlib.import_module(f"ruie.{stage}")
-        args = module.parser().parse_args(shlex.split(words))
-        found[str(getattr(args, "out", words)).removeprefix("results/demo/")] = args
-    return found
+    """What each command writes, below the run's folder -> the command."""
+    found = dry_run.commands(printed)
+    return {str(getattr(args, "out", words)).removeprefix("results/demo/"): args
+            for _, args, words in found}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import dry_run
 import pytest
 import yaml
+from dry_run import ROOT, snakemake
 
-ROOT = Path(__file__).parents[2]
 PRESET = "workflow/presets/official.yaml"
 
 pytestmark = pytest.mark.workflow
 
 
-def snakemake(*words: str, fails: bool = False) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "-p", "--forceall", "--cores", "2", *words],
-        cwd=ROOT, text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
-    printed = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, printed[-4000:]
-    return printed
-
-
 def commands(printed: str) -> dict[str, list[Any]]:
-    """Stage -> its commands, read by its own parser."""
+    """Stage -> its commands."""
     found: dict[str, list[Any]] = {}
-    for stage, words in re.findall(
-        r"^Shell command: (?:python|accelerate launch) .*?-m ruie\.(\w+) (.*?) > ", printed, re.M
-    ):
-        parser = importlib.import_module(f"ruie.{stage}").parser()
-        found.setdefault(stage, []).append(parser.parse_args(shlex.split(words)))
+    for stage, args, _ in dry_run.commands(printed):
+        found.setdefault(stage, []).append(args)
     return found
 
 

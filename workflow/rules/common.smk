@@ -25,7 +25,13 @@ def made_as(system):
     """
 
     def made(name):
-        searching = {"range", "own_dataset_first", "bm25_first", "bm25_weight", "choose"}
+        searching = {
+            "range",
+            "own_dataset_first",
+            "bm25_first",
+            "bm25_weight",
+            "choose",
+        }
         return {k: v for k, v in SYSTEMS[name].items() if k not in searching}
 
     same = [name for name in SYSTEMS if made(name) == made(system)]
