@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ruie import bootstrap, cli, parquet, plan, rankers, schemas
+from ruie import bootstrap, cli, parquet, plan, rankers, ranking, schemas
 from ruie.cli import UserError
 from ruie.examples import ALL, Example
-from ruie.rankers import BM25, CHANCE, LLM, Floats, Values, among_first, correlation
+from ruie.rankers import BM25, CHANCE, LLM, Floats, among_first, correlation
+from ruie.ranking import Values
 
 #: Ranking, measure and k (None where there is none).
 Key = tuple[str, str, int | None]
@@ -43,16 +44,16 @@ def measures(
     mean = float(llm.mean())
     out: dict[Key, float] = {(ZERO_SHOT, "score", 0): zero_shot}
     out[ZERO_SHOT, "over_chance", 0] = zero_shot - mean
-    for ranking, mine in {LLM: llm, **given, CHANCE: np.zeros(len(llm))}.items():
+    for name, mine in {LLM: llm, **given, CHANCE: np.zeros(len(llm))}.items():
         if np.ptp(llm):
-            out[ranking, "correlation", None] = correlation(llm, mine)
+            out[name, "correlation", None] = correlation(llm, mine)
         for k in ks:
             score = top(llm, mine, k)
-            out[ranking, "score", k] = score
-            out[ranking, "regret", k] = top(llm, llm, k) - score
-            out[ranking, "over_zero_shot", k] = score - zero_shot
-            out[ranking, "over_chance", k] = score - mean
-            out[ranking, "over_BM25", k] = score - top(llm, given[BM25], k)
+            out[name, "score", k] = score
+            out[name, "regret", k] = top(llm, llm, k) - score
+            out[name, "over_zero_shot", k] = score - zero_shot
+            out[name, "over_chance", k] = score - mean
+            out[name, "over_BM25", k] = score - top(llm, given[BM25], k)
     return out
 
 
@@ -100,7 +101,7 @@ def at_random(order: dict[str, list[str]], seed: int) -> dict[str, Floats]:
 
 def without(path: Path, order: dict[str, list[str]]) -> dict[str, float]:
     """The LLM's score of each query without a demonstration. ``UserError`` where one lacks."""
-    found = rankers.values(path, schemas.SCORES, "score", set(order))
+    found = ranking.values(path, schemas.SCORES, "score", set(order))
     for query in order:
         if len(found[query]) != 1:
             raise UserError(f"{path}: {len(found[query])} scores of {query} and not one; score "
@@ -111,7 +112,7 @@ def without(path: Path, order: dict[str, list[str]]) -> dict[str, float]:
 def run(args: Any) -> tuple[list[dict[str, Any]], dict[str, dict[str, list[dict[str, Any]]]]]:
     """CHAIN rows of what ``parser`` takes, and CANDIDATES rows by ranking and dataset."""
     asked = parquet.read(args.queries, schemas.EXAMPLES, ["id"])["id"].to_pylist()
-    scores = rankers.values(args.scores, schemas.SCORES, "score", set(asked))
+    scores = ranking.values(args.scores, schemas.SCORES, "score", set(asked))
     order = {q: sorted(mine) for q, mine in sorted(scores.items()) if mine}
     cli.log.info("%d of %d queries are measured; the others are too long", len(order), len(asked))
     if not order:
@@ -133,7 +134,7 @@ def run(args: Any) -> tuple[list[dict[str, Any]], dict[str, dict[str, list[dict[
     rankings = {LLM: llm, **given}
     # a query that is too long for the LLM is asked all the same: in BM25's order
     lost = set(asked) - set(order)
-    ranks = rankers.values(args.candidates, schemas.CANDIDATES, "rank", lost)
+    ranks = ranking.values(args.candidates, schemas.CANDIDATES, "rank", lost)
     order |= {q: list(mine) for q, mine in ranks.items()}
     for values in rankings.values():
         values.update({q: -np.array(list(mine.values())) for q, mine in ranks.items()})

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ruie import aside, bootstrap, cli, parquet, rankers, schemas
+from ruie import aside, bootstrap, cli, parquet, rankers, ranking, schemas
 from ruie.cli import UserError
 from ruie.examples import ALL, TASKS
-from ruie.rankers import CHANCE, LLM, Floats, Values, among_first, correlation
+from ruie.rankers import CHANCE, LLM, Floats, among_first, correlation
+from ruie.ranking import Values
 
 #: Ranker, whose ranking it is measured against, and the measure.
 Key = tuple[str, str, str]
@@ -120,7 +121,7 @@ def ranked(scores: Values, positives: int) -> dict[str, list[str]]:
 def run(args: Any) -> list[dict[str, Any]]:
     """LEARNING rows of what ``parser`` takes."""
     hidden = aside.held_aside(known_queries(args.scores), args.watch, args.seed)
-    scores = rankers.values(args.scores, schemas.SCORES, "score", hidden)
+    scores = ranking.values(args.scores, schemas.SCORES, "score", hidden)
     order = ranked(scores, args.positives)
     if not order:
         cli.log.warning("no query held aside can be measured: %d of them", len(hidden))

@@ -1,14 +1,15 @@
 """How likely a language model finds the gold answers after what a system shows it.
 
 The mean log-likelihood of the answer's tokens (equation 1), given the very prompt of inference with
-its k demonstrations. Where few answers come out right, it still tells systems apart, and on fewer
-queries than F1 needs. A prompt over --max-input loses whole demonstrations, as in inference; a
-query that is too long without any has no score.
+its k demonstrations. It tells systems apart also where no answer comes out right. A prompt over
+--max-input loses whole demonstrations, as in inference; a query that is too long without any has no
+score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,44 +19,52 @@ from ruie.examples import Example
 from ruie.pieces import Pair, Pieces
 
 
-class Scored(Protocol):
+class Model(Protocol):
     """What is asked of a ``lm.LanguageModel``."""
 
     pieces: Pieces
 
-    def score(self, pairs: Sequence[Pair]) -> Any: ...
+    def score(self, pairs: Sequence[Pair]) -> Iterator[tuple[list[int], list[float]]]: ...
+    def reference(self, pair: Pair) -> float: ...
 
 
 def rows(
-    model: Scored, queries: Sequence[Example], asked: Sequence[Request], max_input: int,
-    key: dict[str, Any],
+    model: Model, queries: Sequence[Example], asked: Sequence[Request], max_input: int,
+    key: dict[str, Any], dtype: str = "float32", positions: int | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """LIKELIHOOD rows, one for each query; ``key`` holds system, llm and k. ``UserError`` for a
-    score that is not finite."""
+    """LIKELIHOOD rows, one for each query; ``key`` holds system, llm and k, ``positions`` what the
+    model reads at most. ``UserError`` for a longer prompt, for a score that is not finite, and
+    where the first scores are not those of the whole model (as in ruie.score)."""
     out: list[dict[str, Any]] = []
     pairs: list[Pair] = []
-    scored: list[int] = []
+    scored: list[dict[str, Any]] = []
+
+    def tokens(text: str) -> int:
+        return len(model.pieces.whole(text, "").ids)
+
     for q, r in zip(queries, asked, strict=True):
-        text, used = prompt.fit(
-            r.instruction, r.demonstrations, r.query,
-            lambda t: len(model.pieces.whole(t, "").ids), max_input,
-        )  # fmt: skip
+        text, used = prompt.fit(r.instruction, r.demonstrations, r.query, tokens, max_input)
         pair = model.pieces.whole(text, prompt.answer(q))
-        fits = len(model.pieces.whole(text, "").ids) <= max_input
-        if fits:
-            scored.append(len(out))
-            pairs.append(pair)
         out.append({
             "query_id": q.id, **key, "task": q.task, "dataset": q.dataset,
             "answered": bool(q.annotations), "used": used, "prompt_tokens": pair.start,
             "tokens": len(pair.ids) - pair.start, "score": None,
         })  # fmt: skip
+        if tokens(text) > max_input:
+            continue
+        if positions and len(pair.ids) > positions:
+            raise cli.UserError(f"{q.id}: prompt and answer take {len(pair.ids)} tokens, the model "
+                                f"reads {positions}; lower --max-input")  # fmt: skip
+        pairs.append(pair)
+        scored.append(out[-1])
     for batch, means in cli.progress(model.score(pairs), len(pairs), "prompts", weigh=_size):
         for at, mean in zip(batch, means, strict=True):
-            row = out[scored[at]]
-            if not abs(mean) < float("inf"):
-                raise cli.UserError(f"{row['query_id']}: its score is {mean}; use another --dtype")
-            row["score"] = mean
+            name = scored[at]["query_id"]
+            if not math.isfinite(mean):
+                raise cli.UserError(f"{name}: its score is {mean}; use another --dtype")
+            if at < score.CHECKED:
+                score.compare(name, mean, model.reference(pairs[at]), dtype)
+            scored[at]["score"] = mean
     return out
 
 
@@ -92,14 +101,17 @@ def main(argv: list[str] | None = None) -> None:
     queries = examples.read(args.queries)
     found = ranking.ranked([args.demonstrations], args.k if args.by_score else None)
     pool = infer.shown(args.pool, queries, found, args.k)
-    asked, _ = infer.requests(queries, pool, found, args.k, args.quotes)
+    asked, named = infer.requests(queries, pool, found, args.k, args.quotes)
+    if short := sum(len(ids) < args.k for ids in named):
+        cli.log.warning("%d queries have fewer than k = %d demonstrations", short, args.k)
     from ruie.lm import LanguageModel
 
-    model = LanguageModel(args.model, devices.arithmetic(args.dtype), args.chat, args.batch_tokens,
-                          args.cache_mb)  # fmt: skip
+    dtype = devices.arithmetic(args.dtype)
+    model = LanguageModel(args.model, dtype, args.chat, args.batch_tokens, args.cache_mb)
+    most = getattr(model.model.config.get_text_config(), "max_position_embeddings", None)
     key = {"system": args.system, "llm": args.llm, "k": args.k}
-    table = rows(model, queries, asked, args.max_input, key)
-    lost = sum(len(r.demonstrations) - t["used"] for r, t in zip(asked, table, strict=True))
+    table = rows(model, queries, asked, args.max_input, key, dtype, most)
+    lost = sum(len(ids) - t["used"] for ids, t in zip(named, table, strict=True))
     without = sum(t["score"] is None for t in table)
     cli.log.info("%d queries; %d demonstrations dropped to fit %d tokens; %d queries too long for "
                  "a score", len(table), lost, args.max_input, without)  # fmt: skip

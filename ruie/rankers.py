@@ -19,10 +19,9 @@ from scipy.stats import rankdata
 from ruie import cli, devices, encoders, examples, parquet, schemas
 from ruie.cli import UserError
 from ruie.examples import Example
+from ruie.ranking import Values, values
 
 Floats = NDArray[np.float64]
-#: Query -> demonstration -> value.
-Values = dict[str, dict[str, float]]
 LLM, CHANCE, BM25, UNTRAINED = "llm", "chance", "BM25", "untrained"
 
 
@@ -40,23 +39,6 @@ def among_first(scores: Floats, k: int) -> Floats:
     above, alike = scores > least, scores == least
     chances: Floats = above + alike * ((k - above.sum()) / alike.sum())
     return chances
-
-
-def values(path: Path, schema: pa.Schema, column: str, wanted: set[str]) -> Values:
-    """A table's ``column`` for the pairs of some queries. ``UserError`` for what is no number."""
-    out: Values = {query: {} for query in wanted}
-    names, asked = ["query_id", "demonstration_id", column], pa.array(sorted(wanted), pa.string())
-    for batch in parquet.batches(path, schema, names, 100_000):
-        rows = batch.filter(pc.is_in(batch["query_id"], asked))
-        for query, demonstration, value in zip(*(rows[n].to_pylist() for n in names), strict=True):
-            if demonstration is None or value is None or not np.isfinite(value):
-                raise UserError(f"{path}: {query} with {demonstration}: {column} is {value}; run "
-                                "the stage that writes it again")  # fmt: skip
-            if demonstration in out[query]:
-                raise UserError(f"{path}: {query} with {demonstration} comes twice; run the stage "
-                                "that writes it again")  # fmt: skip
-            out[query][demonstration] = float(value)
-    return out
 
 
 def lined_up(path: Path, found: Values, order: dict[str, list[str]]) -> dict[str, Floats]:

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 from ruie import cli, examples, parquet, schemas
 from ruie.examples import Example
 
+#: Query -> demonstration -> value.
+Values = dict[str, dict[str, float]]
 #: Where a query may look: the whole pool (the paper's setting), its own task, its own dataset.
 RANGES = ("mixed", "task", "dataset")
 #: Columns of EXAMPLES that a ``Pool`` is made of.
@@ -171,3 +173,20 @@ def ranked(paths: Sequence[Path], by_score: int | None = None) -> dict[str, list
             raise cli.UserError(f"{paths[0]}: a demonstration has no score; run retrieve again")
         found = {q: sorted(some[:by_score], key=lambda p: -p[0]) for q, some in found.items()}
     return {query: [name for _, name in some] for query, some in found.items()}
+
+
+def values(path: Path, schema: pa.Schema, column: str, wanted: set[str]) -> Values:
+    """A table's ``column`` for the pairs of some queries. ``UserError`` for what is no number."""
+    out: Values = {query: {} for query in wanted}
+    names, asked = ["query_id", "demonstration_id", column], pa.array(sorted(wanted), pa.string())
+    for batch in parquet.batches(path, schema, names, 100_000):
+        rows = batch.filter(pc.is_in(batch["query_id"], asked))
+        for query, demonstration, value in zip(*(rows[n].to_pylist() for n in names), strict=True):
+            if demonstration is None or value is None or not np.isfinite(value):
+                raise cli.UserError(f"{path}: {query} with {demonstration}: {column} is {value}; "
+                                    "run the stage that writes it again")  # fmt: skip
+            if demonstration in out[query]:
+                raise cli.UserError(f"{path}: {query} with {demonstration} comes twice; run the "
+                                    "stage that writes it again")  # fmt: skip
+            out[query][demonstration] = float(value)
+    return out

@@ -24,7 +24,7 @@ from ruie import (
     encoders,
     examples,
     parquet,
-    rankers,
+    ranking,
     schemas,
     search,
     vectors,
@@ -171,21 +171,21 @@ def _ranked(
     return found
 
 
-def blended(scores: rankers.Floats, others: rankers.Floats, weight: float) -> rankers.Floats:
+def blended(scores: choose.Floats64, others: choose.Floats64, weight: float) -> choose.Floats64:
     """The scores of a query's hits and ``weight`` times another retriever's scores of them, each
     first brought to mean 0 and variance 1 over these hits; equal ones become 0."""
 
-    def standard(values: rankers.Floats) -> rankers.Floats:
-        away: rankers.Floats = values - values.mean()
+    def standard(values: choose.Floats64) -> choose.Floats64:
+        away: choose.Floats64 = values - values.mean()
         return away / values.std() if np.ptp(values) else np.zeros(len(values))
 
     return standard(scores) + weight * standard(others)
 
 
-def _found(args: Any, queries: Iterable[Example]) -> rankers.Values:
+def _found(args: Any, queries: Iterable[Example]) -> ranking.Values:
     """What --among holds for the queries, by its scores where these count."""
     column = "score" if args.among_weight else "rank"
-    return rankers.values(args.among, schemas.CANDIDATES, column, {q.id for q in queries})
+    return ranking.values(args.among, schemas.CANDIDATES, column, {q.id for q in queries})
 
 
 def parser() -> cli.Parser:
@@ -223,6 +223,8 @@ def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
     choose.check(p, args)
+    if args.among_weight and not (args.retriever == "dense" and args.among):
+        p.error("--among-weight needs --retriever dense and --among")
     queries, pool = examples.read(args.queries), Pool.read(args.pool)
     at_once = AT_ONCE
     find: Callable[[list[Example]], Rows]

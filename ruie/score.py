@@ -225,13 +225,15 @@ def check(run: Run, model: Model, missing: list[int], dtype: str) -> float:
         if not np.array_equal(whole.ids, pairs[n].ids) or whole.start != pairs[n].start:
             raise cli.UserError(f"{run.texts.name(row)}: the tokenizer merges the prompt's parts; "
                                 "use another scoring model")  # fmt: skip
-        plain = model.reference(pairs[n])
-        if math.isfinite(plain) and not abs(plain - means[n]) <= TOLERANCE[dtype]:
-            raise cli.UserError(
-                f"{run.texts.name(row)}: {means[n]:.4f} with shared prefixes, {plain:.4f} without; "
-                "this model cannot be scored so; use another one"
-            )
+        compare(run.texts.name(row), means[n], model.reference(pairs[n]), dtype)
     return taken
+
+
+def compare(name: str, shared: float, plain: float, dtype: str) -> None:
+    """``UserError`` where the score with shared prefixes is not that of the whole model."""
+    if math.isfinite(plain) and not abs(plain - shared) <= TOLERANCE[dtype]:
+        raise cli.UserError(f"{name}: {shared:.4f} with shared prefixes, {plain:.4f} without; "
+                            "this model cannot be scored so; use another one")  # fmt: skip
 
 
 def forecast(run: Run, missing: list[int], seconds: float) -> None:

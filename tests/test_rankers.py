@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruie import parquet, rankers, schemas
+from ruie import parquet, rankers, ranking, schemas
 from ruie.cli import UserError
 
 NUMBERS = st.lists(st.integers(-3, 3), min_size=2, max_size=8)
@@ -49,7 +49,7 @@ def rewards(path: Path, *rows: tuple[str, str, float | None]) -> Path:
 
 def test_values_are_of_the_queries_asked_for_and_in_their_candidates_order(tmp_path: Path) -> None:
     path = rewards(tmp_path / "r.parquet", ("q", "a", 1.0), ("q", "b", 2.0), ("other", "a", 9.0))
-    found = rankers.values(path, schemas.REWARDS, "reward", {"q"})
+    found = ranking.values(path, schemas.REWARDS, "reward", {"q"})
     assert found == {"q": {"a": 1.0, "b": 2.0}}
     assert rankers.lined_up(path, found, {"q": ["b", "a"]})["q"].tolist() == [2.0, 1.0]
 
@@ -66,4 +66,4 @@ def test_values_are_of_the_queries_asked_for_and_in_their_candidates_order(tmp_p
 def test_a_table_that_is_not_whole_is_named(tmp_path: Path, rows: list, said: str) -> None:
     path = rewards(tmp_path / "r.parquet", *rows)
     with pytest.raises(UserError, match=f"r.parquet: {said}"):
-        rankers.lined_up(path, rankers.values(path, schemas.REWARDS, "reward", {"q"}), {"q": ["a"]})
+        rankers.lined_up(path, ranking.values(path, schemas.REWARDS, "reward", {"q"}), {"q": ["a"]})

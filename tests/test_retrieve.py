@@ -1,4 +1,4 @@
-"""Demonstrations at random and by dot product; neither needs a model or an index."""
+"""Demonstrations at random and by dot product; neither needs an index."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from random import Random
 
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruie import examples, parquet, retrieve, schemas, search, vectors
+from ruie import encode, examples, parquet, retrieve, schemas, search, vectors
 from ruie.cli import UserError
 from ruie.ranking import RANGES, Pool
 
@@ -327,6 +328,45 @@ def test_any_number_of_queries_at_once_gives_the_same_bytes(
         written.add((tmp_path / "o").read_bytes())
     assert len(queries) > 2
     assert len(written) == 1
+
+
+def test_the_command_among_what_bm25_found(make_example, tmp_path, capsys):
+    model = tiny.encoder(tmp_path / "model")
+    members = [make_example(t, id=f"p/train/{i:06d}") for i, t in enumerate(("Oil.", "Gold fell.",
+               "Alice ran to Paris.", "Nothing new."))]  # fmt: skip
+    queries = [make_example("Oil rose.", id="q/test/000000")]
+    paths = {name: str(tiny.write_examples(some, tmp_path / name))
+             for name, some in (("pool", members), ("queries", queries))}  # fmt: skip
+    encode.main(["--pool", paths["pool"], "--model", str(model), "--out", str(tmp_path / "v")])
+    # ranks a step apart, scores not
+    found = [
+        {"query_id": queries[0].id, "demonstration_id": members[i].id, "rank": rank, "score": score}
+        for rank, (i, score) in enumerate(((2, 9.0), (0, 8.0), (1, 1.0)))
+    ]
+    parquet.write(found, schemas.CANDIDATES, tmp_path / "among")
+    flags = ["--queries", paths["queries"], "--pool", paths["pool"], "--model", str(model),
+             "--vectors", str(tmp_path / "v"), "--out", str(tmp_path / "o")]  # fmt: skip
+
+    def scores(*more: str) -> dict[str, float]:
+        retrieve.main(["--retriever", "dense", *flags, *more])
+        rows = parquet.read(tmp_path / "o", schemas.CANDIDATES).to_pylist()
+        assert [r["score"] for r in rows] == sorted((r["score"] for r in rows), reverse=True)
+        return {r["demonstration_id"]: r["score"] for r in rows}
+
+    among = ("--among", str(tmp_path / "among"))
+    plain = scores(*among)
+    assert set(plain) == {members[i].id for i in range(3)}
+    cosine = np.array([plain[r["demonstration_id"]] for r in found])
+    # 9, 8, 1 have the mean 6 and the variance (9 + 4 + 25) / 3
+    bm25 = np.array([3, 2, -5]) / (38 / 3) ** 0.5
+    both = scores(*among, "--among-weight", "2")
+    assert [both[r["demonstration_id"]] for r in found] == pytest.approx(
+        (cosine - cosine.mean()) / cosine.std() + 2 * bm25, abs=1e-4
+    )
+    for words in (["--retriever", "dense"], ["--retriever", "random", *among]):
+        with pytest.raises(SystemExit):
+            retrieve.main([*words, *flags, "--among-weight", "1"])
+        assert "--among-weight needs --retriever dense and --among" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ if CHAIN_DATASETS:
             rewards=list(chain_rewards().values()),
             retrievers=list(chain_retrievers().values()),
             base=[model(config["retriever"]["model"])] if LEARNERS else [],
-            code=code("chain", "rankers", "bootstrap", "plan"),
+            code=code("chain", "rankers", "ranking", "bootstrap", "plan"),
         output:
             table=f"{RUN}/chain.parquet",
             rankings=[

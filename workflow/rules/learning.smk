@@ -13,7 +13,7 @@ if LEARNERS:
             rewards=list(taught().values()),
             retrievers=list(learners().values()),
             base=model(config["retriever"]["model"]),
-            code=code("learning", "rankers", "aside", "bootstrap"),
+            code=code("learning", "rankers", "ranking", "aside", "bootstrap"),
         output:
             f"{RUN}/learning.parquet",
         log:

@@ -15,7 +15,7 @@ rule likelihood:
     benchmark:
         f"{RUN}/logs/likelihood/{{system}}/{{llm}}/k{{k}}/{{dataset}}.tsv"
     conda:
-        "../../envs/train.yaml"
+        "../../envs/infer.yaml"
     threads: CARD_THREADS
     resources:
         mem_mb=growing(32000),
@@ -25,7 +25,6 @@ rule likelihood:
         batch_tokens=config["scoring"]["batch_tokens"],
         cache_mb=config["scoring"]["cache_mb"],
     params:
-        code=syntax("likelihood", "prompt", "pieces"),
         flags=likelihood_flags,
     shell:
         "python -m ruie.likelihood --demonstrations {input.demonstrations}"

@@ -1,6 +1,6 @@
 # Functions of the rules in ../likelihood.smk.
 
-# What an endpoint's model thinks of a text that it has not made is not known.
+# An endpoint does not tell how likely a text is that its model has not made.
 LOCAL_LLMS = [llm for llm in config["evaluation"]["llms"] if not is_endpoint(llm)]
 
 
@@ -38,10 +38,11 @@ def likelihood_paths(held_out):
 
 def likelihood_tables(wildcards):
     """A table for each side of the registry that has datasets."""
-    if REFERENCE is None or not LOCAL_LLMS:
+    if len(RETRIEVING) < 2 or not LOCAL_LLMS or not config["evaluation"]["k"]:
         raise WorkflowError(
-            "likelihoods: nothing to compare; give evaluation.systems two that retrieve, and "
-            "evaluation.llms one in a folder, whose numbers can be read"
+            "likelihoods: nothing to compare; give evaluation.systems two that retrieve, "
+            "evaluation.k one number, and evaluation.llms one in a folder, for an endpoint does "
+            "not tell how likely a text is"
         )
     return [
         f"{RUN}/tables/{side}_likelihood.parquet"
