@@ -345,7 +345,7 @@ COMPARISONS = pa.schema(
     ]
 )
 #: How likely the gold answer of each query is after what a system shows (ruie/likelihood.py).
-#: ``answered``: it finds something; ``used``: demonstrations in the prompt; ``tokens`` of the
+#: ``answered``: the answer is not None; ``used``: demonstrations in the prompt; ``tokens`` of the
 #: answer; ``score``: mean log p of these, in nats, null where the query is too long.
 LIKELIHOOD = pa.schema(
     [
