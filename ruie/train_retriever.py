@@ -35,6 +35,9 @@ def parser() -> cli.Parser:
         "--alpha", type=cli.not_negative, default=0.2, help="weight of the contrastive loss"
     )
     p.add_argument("--tau", type=cli.above_zero, default=0.01, help="temperature of equation 3")
+    p.add_argument("--teacher-temperature", type=cli.above_zero, default=1.0,
+                   help="divides the teacher's scores before their softmax; above 1 softens "
+                   "them (%(default)s: equation 4)")  # fmt: skip
     p.add_argument("--no-distill", action="store_true", help="Table 6: contrastive loss alone")
     return p
 
@@ -96,7 +99,8 @@ class RetrieverTask:
         local, args = batch[mine], self.args
         own = self.scores(outputs, len(local))
         teacher = torch.tensor([self.teacher(g) for g in local], device=own.device)
-        distill = distillation_loss(own, teacher.to(own.dtype))
+        teacher = teacher.to(own.dtype) / args.teacher_temperature
+        distill = distillation_loss(own, teacher)
         # in-batch negatives: every passage of the global batch but the query's own sample and its
         # top candidates, which are positives too
         passages = [d for g in batch for d in g.demonstrations]

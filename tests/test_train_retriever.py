@@ -28,11 +28,12 @@ from ruie import (
 )
 
 
-@pytest.mark.parametrize("rewards", [True, False])
-def test_first_retriever_losses_by_hand(data, tmp_path, rewards):
+@pytest.mark.parametrize(("rewards", "temperature"), [(True, 1), (False, 1), (True, 2.5)])
+def test_first_retriever_losses_by_hand(data, tmp_path, rewards, temperature):
     """Equations 3 and 4 over the first batch in NumPy."""
     batch, queries, pool = first_batch(data)
-    log = retriever(data, tmp_path / "r", "--no-keywords", steps=1, rewards=rewards)
+    flags = ["--no-keywords", *["--teacher-temperature", str(temperature)] * (temperature != 1)]
+    log = retriever(data, tmp_path / "r", *flags, steps=1, rewards=rewards)
     name, column = ("rewards", "reward") if rewards else ("scores", "score")
     schema = schemas.REWARDS if rewards else schemas.SCORES
     rows = parquet.read(data / f"{name}.parquet", schema).to_pylist()
@@ -51,7 +52,7 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards):
     distill, contrastive, masked = [], [], 0
     for i, g in enumerate(batch):
         own = slice(4 * i, 4 * i + 4)
-        teacher = np.exp([taught[g.query_id, d] for d in g.demonstrations])
+        teacher = np.exp([taught[g.query_id, d] / temperature for d in g.demonstrations])
         teacher /= teacher.sum()
         student = np.exp(scores[i, own])
         student /= student.sum()

@@ -29,6 +29,8 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "ruie2": {**RUIE, "candidates": "ruie"},
     "ruie3": {**RUIE, "candidates": "ruie2", "reward": False},
     "ruie_seed": {**RUIE, "seed": 7},
+    "ruie_soft": {**RUIE, "bm25_first": 30, "teacher_temperature": 2.5},
+    "ruie_soft_bm25": {**RUIE, "bm25_first": 30, "bm25_weight": 0.5, "teacher_temperature": 2.5},
 }
 
 pytestmark = pytest.mark.workflow
@@ -144,7 +146,7 @@ def test_rounds_are_a_chain(planned: dict[str, Any]) -> None:
     # measured on the first round's scores, with its reward model; another text is left out
     learning = planned["learning.parquet"]
     assert [name for name, _ in learning.reward] == ["reward/keywords", "reward/keywords-seed7"]
-    found = [f"retriever/ruie{n}" for n in ("", "2", "3", "_seed")]
+    found = [f"retriever/ruie{n}" for n in ("", "2", "3", "_seed", "_soft")]
     assert [name for name, _ in learning.retriever] == found
 
 
@@ -160,6 +162,15 @@ def test_a_seed_of_its_own_trains_both_models_anew(planned: dict[str, Any]) -> N
     assert changed == {*own, "seed", "watch_seed"}
 
 
+def test_a_softer_teacher_trains_the_retriever_alone_anew(planned: dict[str, Any]) -> None:
+    first, other = (planned[f"retriever/{n}/model"] for n in ("ruie", "ruie_soft"))
+    changed = {k for k, v in vars(first).items() if vars(other)[k] != v}
+    assert changed == {"teacher_temperature", "out", "log", "pace"}
+    assert (first.teacher_temperature, other.teacher_temperature) == (1.0, 2.5)
+    # one model for those that differ in their search alone
+    assert "retriever/ruie_soft_bm25/model" not in planned
+
+
 @pytest.mark.parametrize(
     ("system", "says"),
     [
@@ -171,6 +182,7 @@ def test_a_seed_of_its_own_trains_both_models_anew(planned: dict[str, Any]) -> N
         ({**RUIE, "choose": MMR, "own_dataset_first": True}, r"not with own_dataset_first"),
         ({**RUIE, "bm25_first": 15}, r"x\.bm25_first: 15 is below the 16 .*depth.*; raise it"),
         ({**RUIE, "bm25_weight": 1}, r"x\.bm25_weight: weighs the .* first; give bm25_first too"),
+        ({**RUIE, "distill": False, "teacher_temperature": 2}, r"x\.teacher_temperature: with"),
         ({**RUIE, "bm25_first": 19, "choose": MMR}, r"first: 19 is below the 20 .*choose\.fir"),
     ],
 )
@@ -191,6 +203,7 @@ def test_config_faults_are_one_line(system: dict[str, Any], says: str, tmp_path:
         ({**RUIE, "schema_text": "pool"}, r"'pool' is not one of \['none', 'query', 'both'\]"),
         ({**RUIE, "bm25_first": "all"}, r"x\.bm25_first: 'all' is not of type 'integer'"),
         ({**RUIE, "bm25_first": 30, "bm25_weight": 0}, r"0 is less than or equal to the minimum"),
+        ({**RUIE, "teacher_temperature": 0}, r"x\.teacher_temperature: 0 is less than or equal to"),
         ({**RUIE, "candidates": ["ruie"]}, r"x\.candidates: \['ruie'\] is not of type 'string'"),
         ({"retriever": "random", "range": "mixed", "schema_text": "query"}, r"'schema_text' was u"),
         ({"retriever": "bm52", "range": "mixed"}, r"x\.retriever: 'bm52' is not one of \['random'"),

@@ -346,6 +346,11 @@ for _name in RETRIEVING:
         raise WorkflowError(
             f"systems.{_name}.bm25_weight: weighs the scores of BM25's first; give bm25_first too"
         )
+    if "teacher_temperature" in SYSTEMS[_name] and not SYSTEMS[_name]["distill"]:
+        raise WorkflowError(
+            f"systems.{_name}.teacher_temperature: without distillation there is no teacher; take it "
+            "out, or set distill to true"
+        )
     _model = SYSTEMS[_name].get("model")
     if _model is not None and _model not in MODELS:
         raise WorkflowError(

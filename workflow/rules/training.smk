@@ -105,6 +105,7 @@ rule train_retriever:
             **seeds(SYSTEMS[w.system].get("seed")),
             no_keywords=not SYSTEMS[w.system]["keywords"],
             no_distill=not SYSTEMS[w.system]["distill"],
+            teacher_temperature=SYSTEMS[w.system].get("teacher_temperature"),
             no_normalize=not config["retriever"]["normalize"],
             ranked_by=ranked_by(w.system),
             answered_only=config["retriever"]["answered_only"],
