@@ -19,8 +19,7 @@ def distillation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """L_distill of equation 4: KL(teacher || student) over each query's group of candidates.
 
     ``student``: the retriever's scores, already divided by tau; ``teacher``: the reward model's,
-    divided by a temperature of its own where it has one; both [queries, group]; the mean over
-    queries.
+    divided by a temperature where it has one; both [queries, group]; the mean over queries.
     """
     return kl_div(log_softmax(student, -1), softmax(teacher, -1), reduction="batchmean")
 

@@ -7,9 +7,12 @@ keyword-enhanced sample. Start with `accelerate launch -m ruie.train_retriever .
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ruie import cards, cli, encoders, feeding, groups, saving, schemas, trainer, training
 from ruie.groups import Group
@@ -35,11 +38,17 @@ def parser() -> cli.Parser:
         "--alpha", type=cli.not_negative, default=0.2, help="weight of the contrastive loss"
     )
     p.add_argument("--tau", type=cli.above_zero, default=0.01, help="temperature of equation 3")
-    p.add_argument("--teacher-temperature", type=cli.above_zero, default=1.0,
-                   help="divides the teacher's scores before their softmax; above 1 softens "
-                   "them (%(default)s: equation 4)")  # fmt: skip
+    p.add_argument("--teacher-temperature", type=temperature, default=1.0, metavar="T",
+                   help="divides the teacher's scores before their softmax, above 1 softens them; "
+                   "llm: each query's so that they spread as the LLM's (%(default)s: equation 4)"
+                   )  # fmt: skip
     p.add_argument("--no-distill", action="store_true", help="Table 6: contrastive loss alone")
     return p
+
+
+def temperature(text: str) -> float | str:
+    """A flag's value: a number above 0, or `llm`."""
+    return text if text == "llm" else cli.above_zero(text)
 
 
 def gather_passages(vectors: Any, accelerator: Any) -> Any:
@@ -99,8 +108,7 @@ class RetrieverTask:
         local, args = batch[mine], self.args
         own = self.scores(outputs, len(local))
         teacher = torch.tensor([self.teacher(g) for g in local], device=own.device)
-        teacher = teacher.to(own.dtype) / args.teacher_temperature
-        distill = distillation_loss(own, teacher)
+        distill = distillation_loss(own, teacher.to(own.dtype))
         # in-batch negatives: every passage of the global batch but the query's own sample and its
         # top candidates, which are positives too
         passages = [d for g in batch for d in g.demonstrations]
@@ -119,11 +127,29 @@ class RetrieverTask:
         return [taught[d] for d in group.demonstrations]
 
 
-def taught(teacher: groups.Rankings, members: list[groups.Choices]) -> dict[str, dict[str, float]]:
-    """The teacher's scores of all that the groups are drawn from. ``UserError`` where one lacks."""
+def spreads(teacher: groups.Rankings, scores: groups.Rankings) -> dict[str, float]:
+    """Of each query, the temperature at which the teacher's scores spread as the LLM's: the ratio
+    of their standard deviations over the candidates that both have. Without a spread of the
+    LLM's it is infinite, and the teacher says nothing; without one of its own it is 1."""
+    known = {r.query_id: dict(zip(r.demonstrations, r.scores, strict=True)) for r in scores}
+    out = {}
+    for r in teacher:
+        llm = known.get(r.query_id, {})
+        both = [(s, llm[d]) for d, s in zip(r.demonstrations, r.scores, strict=True) if d in llm]
+        own, wanted = np.std(np.array(both).reshape(-1, 2), 0) if both else (0.0, 0.0)
+        out[r.query_id] = 1.0 if own == 0 else float(own / wanted) if wanted else math.inf
+    return out
+
+
+def taught(
+    teacher: groups.Rankings, members: list[groups.Choices], temperatures: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """The teacher's scores, each query's divided by its temperature, of all that the groups are
+    drawn from. ``UserError`` where one lacks."""
     wanted = {c.query_id: {*c.positives, *c.negatives} for c in members}
     out = {
-        r.query_id: {d: s for d, s in zip(r.demonstrations, r.scores, strict=True)
+        r.query_id: {d: s / temperatures[r.query_id]
+                     for d, s in zip(r.demonstrations, r.scores, strict=True)
                      if d in wanted[r.query_id]}
         for r in teacher if r.query_id in wanted
     }  # fmt: skip
@@ -143,6 +169,10 @@ def prepare(args: Any) -> tuple[trainer.Run, training.Data, encoders.BiEncoder]:
         teacher = groups.read(args.rewards, schemas.REWARDS, "reward")
     rankings = teacher if args.ranked_by == "reward" else scores
     data = training.read(args, rankings, scores, args.answered_only)
+    temperatures = (
+        spreads(teacher, scores) if args.teacher_temperature == "llm"
+        else dict.fromkeys(teacher.queries, args.teacher_temperature)
+    )  # fmt: skip
     accelerator = training.start(args)
     encoder = encoders.BiEncoder(args.model, args.pooling, not args.no_normalize, args.max_length)
     tagged = [] if args.no_keywords else ["demonstration"]
@@ -153,7 +183,7 @@ def prepare(args: Any) -> tuple[trainer.Run, training.Data, encoders.BiEncoder]:
         encoder.model.pooler.requires_grad_(False)
     task = RetrieverTask(
         encoder, feeding.Feeder(encoder.tokenizer, args.max_length),
-        *texts(data, args, tagged), taught(teacher, data.members),
+        *texts(data, args, tagged), taught(teacher, data.members, temperatures),
         {c.query_id: {c.query_id, *c.positives} for c in data.members}, args, accelerator,
     )  # fmt: skip
     return trainer.Run(task, args, accelerator, "retriever"), data, encoder

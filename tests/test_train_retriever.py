@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tiny
 from trainings import (
@@ -21,6 +23,7 @@ from trainings import (
 from ruie import (
     encoders,
     examples,
+    groups,
     parquet,
     prompt,
     schemas,
@@ -28,7 +31,9 @@ from ruie import (
 )
 
 
-@pytest.mark.parametrize(("rewards", "temperature"), [(True, 1), (False, 1), (True, 2.5)])
+@pytest.mark.parametrize(
+    ("rewards", "temperature"), [(True, 1), (False, 1), (True, 2.5), (True, "llm")]
+)
 def test_first_retriever_losses_by_hand(data, tmp_path, rewards, temperature):
     """Equations 3 and 4 over the first batch in NumPy."""
     batch, queries, pool = first_batch(data)
@@ -41,6 +46,14 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards, temperature):
     ranking = parquet.read(data / "scores.parquet", schemas.SCORES).to_pylist()
     told = {(r["query_id"], r["demonstration_id"]): r["score"] for r in ranking}
 
+    if temperature == "llm":  # all of a query's pairs are in both tables
+        both = {g.query_id: [(taught[k], told[k]) for k in taught if k[0] == g.query_id]
+                for g in batch}  # fmt: skip
+        at = {k: np.divide(*np.std(v, 0)) for k, v in both.items()}
+        assert np.allclose([*at.values()], 2)  # the rewards of these tests are twice the scores
+    else:
+        at = dict.fromkeys((g.query_id for g in batch), temperature)
+
     def plain(e):  # the query side is the sample without its answer
         return prompt.render(e, ("task", "schema", "input"))
 
@@ -52,7 +65,7 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards, temperature):
     distill, contrastive, masked = [], [], 0
     for i, g in enumerate(batch):
         own = slice(4 * i, 4 * i + 4)
-        teacher = np.exp([taught[g.query_id, d] / temperature for d in g.demonstrations])
+        teacher = np.exp([taught[g.query_id, d] / at[g.query_id] for d in g.demonstrations])
         teacher /= teacher.sum()
         student = np.exp(scores[i, own])
         student /= student.sum()
@@ -67,6 +80,28 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards, temperature):
     assert masked  # this batch holds other positives
     assert log[0]["distill"] == pytest.approx(np.mean(distill), abs=1e-4)
     assert log[0]["contrastive"] == pytest.approx(np.mean(contrastive), abs=1e-4)
+
+
+def test_rewards_at_the_spread_of_the_llm():
+    def rankings(*rows):
+        names = ("query_id", "demonstration_id", "score")
+        return groups.Rankings(
+            pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))), "score"
+        )
+
+    llm = rankings(("a", "1", -1.0), ("a", "2", -3.0), ("b", "1", -2.0), ("b", "2", -2.0),
+                   ("c", "1", 0.0), ("c", "2", -1.0))  # fmt: skip
+    teacher = rankings(("a", "1", 4.0), ("a", "2", 9.0), ("a", "3", 99.0), ("b", "1", 1.0),
+                       ("b", "2", 0.0), ("c", "1", 5.0), ("c", "2", 5.0), ("d", "1", 7.0),
+                       )  # fmt: skip
+    # a: 2.5 over 1, the third is not scored by the LLM; b: the LLM sees no difference, so the
+    # teacher's are taken away; c: the teacher sees none; d: nothing to go by
+    found = train_retriever.spreads(teacher, llm)
+    assert found == {"a": 2.5, "b": math.inf, "c": 1, "d": 1}
+    some = [groups.Choices("a", ["2"], ["1"]), groups.Choices("b", ["1"], ["2"])]
+    assert train_retriever.taught(teacher, some, found) == {
+        "a": {"2": 3.6, "1": 1.6}, "b": {"1": 0, "2": 0}
+    }  # fmt: skip
 
 
 def test_the_reward_can_rank(data, tmp_path):

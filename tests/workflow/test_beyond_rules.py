@@ -30,6 +30,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "ruie3": {**RUIE, "candidates": "ruie2", "reward": False},
     "ruie_seed": {**RUIE, "seed": 7},
     "ruie_soft": {**RUIE, "bm25_first": 30, "teacher_temperature": 2.5},
+    "ruie_spread": {**RUIE, "teacher_temperature": "llm"},
     "ruie_soft_bm25": {**RUIE, "bm25_first": 30, "bm25_weight": 0.5, "teacher_temperature": 2.5},
 }
 
@@ -146,7 +147,7 @@ def test_rounds_are_a_chain(planned: dict[str, Any]) -> None:
     # measured on the first round's scores, with its reward model; another text is left out
     learning = planned["learning.parquet"]
     assert [name for name, _ in learning.reward] == ["reward/keywords", "reward/keywords-seed7"]
-    found = [f"retriever/ruie{n}" for n in ("", "2", "3", "_seed", "_soft")]
+    found = [f"retriever/ruie{n}" for n in ("", "2", "3", "_seed", "_soft", "_spread")]
     assert [name for name, _ in learning.retriever] == found
 
 
@@ -167,6 +168,7 @@ def test_a_softer_teacher_trains_the_retriever_alone_anew(planned: dict[str, Any
     changed = {k for k, v in vars(first).items() if vars(other)[k] != v}
     assert changed == {"teacher_temperature", "out", "log", "pace"}
     assert (first.teacher_temperature, other.teacher_temperature) == (1.0, 2.5)
+    assert planned["retriever/ruie_spread/model"].teacher_temperature == "llm"
     # one model for those that differ in their search alone
     assert "retriever/ruie_soft_bm25/model" not in planned
 
