@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8
 HATCHES = ("", "///", "...", "xxx", "\\\\\\")
 #: Beyond these numbers a step line gets a running mean, a chart no numbers on its bars.
 MANY_STEPS, MANY_BARS = 40, 28
-#: Names in a row of a legend.
-LEGEND = 5
+#: Inches that the names in a row of a legend may take, below one panel and below one of two.
+WHOLE, HALF = 8.6, 4.3
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def bars(panels: list[Panel], y: str = "F1 (%)", digits: int = 1) -> Any:
     numbers on the bars have so many ``digits``."""
     from matplotlib.figure import Figure
 
-    height = sum(2.6 + 0.22 * -(-len(panel.values) // LEGEND) for panel in panels)
+    height = sum(2.6 + 0.22 * _rows(panel.values.index, WHOLE) for panel in panels)
     with style():
         figure = Figure(figsize=(9, height), layout="constrained")
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
@@ -114,7 +114,7 @@ def bars(panels: list[Panel], y: str = "F1 (%)", digits: int = 1) -> Any:
             axes.set_ylabel(y)
             axes.set_ylim(0, max(1.12 * panel.top, 1.0))
             axes.set_title(panel.title, loc="left", fontsize=10)
-            _legend(axes, -0.12)
+            _legend(axes, 0.27, WHOLE)
     return figure
 
 
@@ -124,7 +124,7 @@ def lines(panels: list[Panel], x: str, y: str) -> Any:
     from matplotlib.figure import Figure
 
     rows = -(-len(panels) // 2)
-    below = 0.2 * -(-max(len(p.values) for p in panels) // 3)
+    below = 0.22 * max(_rows(p.values.index, HALF) for p in panels)
     with style():
         figure = Figure(figsize=(9, (2.7 + below) * rows), layout="constrained")
         grid = figure.subplots(rows, 2, squeeze=False).flat
@@ -156,7 +156,7 @@ def lines(panels: list[Panel], x: str, y: str) -> Any:
             axes.set_ylabel(y)
             axes.set_ylim(0, max(1.08 * panel.top, 1.0))
             axes.set_title(panel.title, loc="left", fontsize=10)
-            _legend(axes, -0.22, 3)
+            _legend(axes, 0.45, HALF)
     return figure
 
 
@@ -191,11 +191,27 @@ def dots(panels: list[Panel], x: str) -> Any:
     return figure
 
 
-def _legend(axes: Any, below: float, columns: int = LEGEND) -> None:
+def columns(names: Iterable[object], inches: float) -> int:
+    """Names in a row of a legend that is so wide: a letter takes about 0.08 inches, what stands
+    beside a name 0.55."""
+    lengths = [len(str(name)) for name in names]
+    return max(min(len(lengths), int(inches / (0.55 + 0.08 * max(lengths, default=0)))), 1)
+
+
+def _rows(names: pd.Index[Any], inches: float) -> int:
+    return -(-len(names) // columns(names, inches))
+
+
+def _legend(axes: Any, below: float, inches: float) -> None:
+    """A legend so many inches ``below`` the axes: by their height it would move while the layout
+    makes room for it."""
+    from matplotlib.transforms import ScaledTranslation
+
     handles, names = axes.get_legend_handles_labels()
+    down = ScaledTranslation(0, -below, axes.figure.dpi_scale_trans)
     axes.legend(
-        handles, names, loc="upper center", bbox_to_anchor=(0.5, below), frameon=False, fontsize=9,
-        ncols=max(min(len(names), columns), 1),
+        handles, names, loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=9,
+        bbox_transform=axes.transAxes + down, borderaxespad=0, ncols=columns(names, inches),
     )  # fmt: skip
 
 

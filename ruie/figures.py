@@ -142,7 +142,7 @@ def lines(panels: Sequence[tuple[str, Lines]], label: str) -> Any:
         if names:
             figure.legend(
                 [drawn[name] for name in names], names, loc="outside lower center", frameon=False,
-                fontsize=9, ncols=charts.LEGEND,
+                fontsize=9, ncols=charts.columns(names, charts.WHOLE),
             )  # fmt: skip
     return figure
 

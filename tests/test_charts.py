@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from report_inputs import make
 
 from ruie import charts
@@ -49,6 +53,23 @@ def test_whiskers_reach_to_the_ends_of_the_intervals() -> None:
     assert reach == [[8.0, 13.0], [50.0, 60.0]]
     assert figure.axes[0].get_ylim()[1] > 60
     assert panel([[NAN, NAN]], [[NAN, NAN]], [[NAN, NAN]]).top == 0
+
+
+@pytest.mark.parametrize("draw", [charts.bars, lambda p: charts.lines(p, "k", "F1")])
+@pytest.mark.parametrize("longest", [4, 26, 40])
+def test_a_legend_of_many_systems_stays_in_the_figure(draw: Any, longest: int) -> None:
+    names = [f"{n:0{longest}d}" for n in range(14)]
+    frames = [pd.DataFrame(9.0, names, [0, 4]) for _ in range(3)]
+    figure = draw([Panel("a", *frames)] * 2)
+    with warnings.catch_warnings(), charts.style():
+        warnings.simplefilter("error")  # the layout's, where no room is left for the axes
+        FigureCanvasAgg(figure).draw()
+    outer = figure.bbox
+    for axes in figure.axes:
+        legend = axes.get_legend().get_window_extent()
+        assert outer.x0 <= legend.x0 < legend.x1 <= outer.x1
+        assert outer.y0 <= legend.y0 < legend.y1 <= outer.y1
+        assert axes.bbox.height > 100
 
 
 def test_a_system_with_one_k_is_a_level_and_missing_values_are_left_out() -> None:
