@@ -131,14 +131,22 @@ def spreads(teacher: groups.Rankings, scores: groups.Rankings) -> dict[str, floa
     """Of each query, the temperature at which the teacher's scores spread as the LLM's: the ratio
     of their standard deviations over the candidates that both have. Without a spread of the
     LLM's it is infinite, and the teacher says nothing; without one of its own it is 1."""
-    known = {r.query_id: dict(zip(r.demonstrations, r.scores, strict=True)) for r in scores}
+    places = {query: n for n, query in enumerate(scores.queries)}
     out = {}
     for r in teacher:
-        llm = known.get(r.query_id, {})
+        llm: dict[str, float] = {}
+        if r.query_id in places:
+            told = scores[places[r.query_id]]
+            llm = dict(zip(told.demonstrations, told.scores, strict=True))
         both = [(s, llm[d]) for d, s in zip(r.demonstrations, r.scores, strict=True) if d in llm]
-        own, wanted = np.std(np.array(both).reshape(-1, 2), 0) if both else (0.0, 0.0)
-        out[r.query_id] = 1.0 if own == 0 else float(own / wanted) if wanted else math.inf
+        own, wanted = (_deviation([pair[side] for pair in both]) for side in (0, 1))
+        out[r.query_id] = 1.0 if not own else own / wanted if wanted else math.inf
     return out
+
+
+def _deviation(values: list[float]) -> float:
+    """Standard deviation; of equal numbers 0, where rounding would leave 1e-17."""
+    return float(np.std(values)) if len(set(values)) > 1 else 0.0
 
 
 def taught(

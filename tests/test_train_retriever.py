@@ -90,10 +90,10 @@ def test_rewards_at_the_spread_of_the_llm():
         )
 
     llm = rankings(("a", "1", -1.0), ("a", "2", -3.0), ("b", "1", -2.0), ("b", "2", -2.0),
-                   ("c", "1", 0.0), ("c", "2", -1.0))  # fmt: skip
+                   ("c", "1", 0.0), ("c", "2", -1.0), ("c", "3", -1.0))  # fmt: skip
     teacher = rankings(("a", "1", 4.0), ("a", "2", 9.0), ("a", "3", 99.0), ("b", "1", 1.0),
-                       ("b", "2", 0.0), ("c", "1", 5.0), ("c", "2", 5.0), ("d", "1", 7.0),
-                       )  # fmt: skip
+                       ("b", "2", 0.0), ("c", "1", 0.1), ("c", "2", 0.1), ("c", "3", 0.1),
+                       ("d", "1", 7.0))  # fmt: skip
     # a: 2.5 over 1, the third is not scored by the LLM; b: the LLM sees no difference, so the
     # teacher's are taken away; c: the teacher sees none; d: nothing to go by
     found = train_retriever.spreads(teacher, llm)
