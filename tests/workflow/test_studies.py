@@ -1,0 +1,60 @@
+"""The small study's configurations plan what they say, over the real data."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from .dry_run import ROOT, commands, snakemake
+
+SMALL = ("--configfile", "workflow/demo.yaml", "workflow/studies/small.yaml")
+
+
+def registry(name: str) -> dict[str, dict]:
+    rows = yaml.safe_load((ROOT / "workflow/datasets" / name).read_text())["datasets"]
+    return {row["name"]: row for row in rows}
+
+
+def test_settings_are_chosen_without_a_held_out_dataset() -> None:
+    every, left_out = registry("ie_sample.yaml"), registry("ie_sample_left_out.yaml")
+    held_in = {name for name, row in every.items() if not row["held_out"]}
+    assert set(left_out) == held_in
+    asked = {name: row for name, row in left_out.items() if row["evaluate"]}
+    # what is asked does not train, and is of the dev sets
+    assert all(row["held_out"] and row["files"]["test"] == ["dev.json"] for row in asked.values())
+    assert {row["task"] for row in asked.values()} == {"NER", "RE", "EET", "EEA"}
+    training = {row["task"] for name, row in left_out.items() if name not in asked}
+    assert training == {"NER", "RE", "EET", "EEA"}
+    same = ("task", "path", "format", "train", "repair")
+    assert all(left_out[name][key] == every[name][key] for name in left_out for key in same)
+
+
+def test_the_left_out_study_reads_no_test_set(shared) -> None:
+    printed = snakemake(
+        "likelihoods", *SMALL, "workflow/studies/left_out.yaml",
+        "--config", f"datasets={{root: {shared / 'data/ie'}}}",
+    )  # fmt: skip
+    assert "/dev.json" in printed
+    assert "/test.json" not in printed
+    assert "results/small-study/" not in printed
+    asked = [words for stage, _, words in commands(printed) if stage == "likelihood"]
+    # six systems, five datasets, k = 4
+    assert len(asked) == 30
+
+
+@pytest.mark.parametrize(
+    ("study", "target", "result"),
+    [
+        ((), "evaluation", "tables/heldout.parquet"),
+        (("workflow/studies/beyond.yaml",), "evaluation", "tables/heldout.parquet"),
+        (("workflow/studies/chain.yaml",), "chain", "chain.parquet"),
+    ],
+)
+def test_the_studies_plan_their_tables(shared, study, target, result) -> None:
+    printed = snakemake(
+        target, *SMALL, *study, "--config", f"datasets={{root: {shared / 'data/ie'}}}"
+    )
+    made = re.findall(r"^ +output: (.*)", printed, re.M)
+    assert any(f"results/small-study/{result}" in outputs.split(", ") for outputs in made)
