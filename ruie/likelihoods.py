@@ -28,10 +28,13 @@ Means = dict[tuple[str, str, str], tuple[int, bootstrap.Floats, bootstrap.Floats
 
 def read(paths: Sequence[Path]) -> pd.DataFrame:
     """LIKELIHOOD rows with a score. ``UserError`` where there is none, for a task that is not
-    known, and where a run has a query twice."""
+    known, a row that does not say whether it has an answer, and where a run has a query twice."""
     table = pd.concat([parquet.read(p, schemas.LIKELIHOOD).to_pandas() for p in paths])
     for row in table[~table["task"].isin(TASKS)][:1].to_dict("records"):
         raise cli.UserError(f"{row['query_id']}: its task is {row['task']}; give one of {TASKS}")
+    for row in table[table["answered"].isna()][:1].to_dict("records"):
+        raise cli.UserError(f"{row['query_id']}: {row['system']} does not say whether it has an "
+                            "answer; run ruie.likelihood again")  # fmt: skip
     for row in table[table.duplicated([*KEYS, "query_id"])][:1].to_dict("records"):
         raise cli.UserError(f"{row['query_id']}: {row['system']} (k = {row['k']}) has it twice; "
                             "give each run once")  # fmt: skip

@@ -168,3 +168,6 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
         run(tmp_path, scores("bm25", "film", [None]))
     with pytest.raises(UserError, match="film/000: its task is POS; give one of"):
         run(tmp_path, scores("bm25", "film", [-1.0], task="POS"))
+    unsaid = [row | {"answered": None} for row in scores("ruie", "film", [-1.0])]
+    with pytest.raises(UserError, match="film/000: ruie does not say whether it has an answer; ru"):
+        run(tmp_path, scores("bm25", "film", [-1.0]), unsaid)
