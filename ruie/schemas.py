@@ -230,6 +230,23 @@ CHAIN = pa.schema(
         ("high", pa.float64()),
     ]
 )
+#: How deep BM25's candidates help: the LLM's score of a candidate less the mean of its query's
+#: scored ones, nats a token, as the mean ``value`` over the ``n`` scored candidates that BM25 found
+#: at the ranks ``first`` to ``last`` (from 1), of ``queries`` queries; ``low``, ``high``: 95 %
+#: bootstrap interval over queries; ``dataset``: all, or one.
+DEPTH = pa.schema(
+    [
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("first", pa.int32()),
+        ("last", pa.int32()),
+        ("n", pa.int64()),
+        ("queries", pa.int64()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+    ]
+)
 #: The batch of a step whose loss was not finite: what the model read, and the teacher's score.
 FAILED = pa.schema(
     [

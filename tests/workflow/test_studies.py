@@ -50,6 +50,7 @@ def test_the_left_out_study_reads_no_test_set(shared) -> None:
         ((), "evaluation", "tables/heldout.parquet"),
         (("workflow/studies/beyond.yaml",), "evaluation", "tables/heldout.parquet"),
         (("workflow/studies/chain.yaml",), "chain", "chain.parquet"),
+        ((), "depth", "depth.parquet"),
     ],
 )
 def test_the_studies_plan_their_tables(shared, study, target, result) -> None:

@@ -143,3 +143,29 @@ rule gather:
     shell:
         "python -m ruie.gather --plan {input.plan} --shards {input.shards}"
         " --out {output} > {log} 2>&1"
+
+
+# How deep in BM25's list candidates help, on demand (docs/chain.md): what candidates.k is worth.
+rule depth:
+    input:
+        scores=SCORES,
+        candidates=f"{RUN}/candidates.parquet",
+        queries=f"{RUN}/queries.parquet",
+        code=code("depth", "ranking", "bootstrap"),
+    output:
+        f"{RUN}/depth.parquet",
+    log:
+        f"{RUN}/logs/depth.log",
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(60),
+    params:
+        flags=flags(
+            resamples=config["evaluation"]["resamples"],
+            seed=config["seed"],
+        ),
+    shell:
+        "python -m ruie.depth --scores {input.scores} --candidates {input.candidates}"
+        " --queries {input.queries} {params.flags} --out {output} > {log} 2>&1"
