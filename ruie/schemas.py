@@ -231,9 +231,10 @@ CHAIN = pa.schema(
     ]
 )
 #: How deep BM25's candidates help: the LLM's score of a candidate less the mean of its query's
-#: scored ones, nats a token, as the mean ``value`` over the ``n`` scored candidates that BM25 found
-#: at the ranks ``first`` to ``last`` (from 1), of ``queries`` queries; ``low``, ``high``: 95 %
-#: bootstrap interval over queries; ``dataset``: all, or one.
+#: other scored ones, nats a token, as the mean ``value`` over the ``n`` scored candidates that BM25
+#: found at the ranks ``first`` to ``last`` (from 1), of ``queries`` queries; ``low``, ``high``: its
+#: 95 % bootstrap interval over queries, null where they are fewer than five; ``best``: queries
+#: whose best scored candidate stands there; ``dataset``: all, or one.
 DEPTH = pa.schema(
     [
         ("task", pa.string()),
@@ -242,6 +243,7 @@ DEPTH = pa.schema(
         ("last", pa.int32()),
         ("n", pa.int64()),
         ("queries", pa.int64()),
+        ("best", pa.int64()),
         ("value", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
