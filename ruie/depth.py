@@ -42,7 +42,8 @@ def run(
         raise cli.UserError(
             f"{odd[0]}: was scored, but is no query; give the queries of the scores"
         )
-    told = {query: mine for query, mine in scores.items() if len(mine) > 1}
+    # sorted: sums in another order have other last digits
+    told = {query: scores[query] for query in sorted(scores) if len(scores[query]) > 1}
     if not told:
         raise cli.UserError("no query has two scored candidates; score more of them")
     for query, mine in told.items():

@@ -67,6 +67,14 @@ def test_each_dataset_has_its_own_rows():
     assert [r["value"] for r in found(task="RE")] == [3.0, -4.5, 1.5]
 
 
+def test_the_order_of_the_queries_changes_no_digit():
+    names = [f"q{i}" for i in range(40)]
+    scores = {q: {"a": -0.1 * i, "b": -0.7, "c": -0.3} for i, q in enumerate(names)}
+    rest = dict.fromkeys(names, {"a": 0, "b": 1, "c": 2}), dict.fromkeys(names, ("NER", "film"))
+    turned = {q: scores[q] for q in reversed(names)}
+    assert depth.run(turned, *rest, 50, 1) == depth.run(scores, *rest, 50, 1)
+
+
 def test_what_tells_nothing_is_one_line():
     with pytest.raises(UserError, match="no query has two scored candidates; score more of them"):
         depth.run({"q3": SCORES["q3"]}, RANKS, OF, 0, 0)
