@@ -98,20 +98,28 @@ def batch_tokens(given: int | None, on: str | None = None) -> int:
 
 
 def arithmetic(dtype: str, on: str | None = None) -> str:
-    """The dtype that a device (this job's) computes ``dtype`` in: float32 on a processor that has
-    no instructions for bfloat16 or float16, where they are emulated, many times as slow, or TF32,
-    which GPUs alone have."""
+    """The dtype that a device (this job's) computes ``dtype`` in: float32 on a processor where
+    bfloat16 or float16 are not faster (emulated, they are many times as slow), or TF32, which GPUs
+    alone have."""
     if (on or device()) != "cpu" or dtype == "float32" or (dtype == "bfloat16" and _has_bfloat16()):
         return dtype
-    _say(f"this processor has no instructions for {dtype}: computing in float32")
+    _say(f"this processor has no fast instructions for {dtype}: computing in float32")
     return "float32"
 
 
-def _has_bfloat16() -> bool:
+def _has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether bfloat16 is faster than float32: with AMX, or with AVX512-BF16 unless it is Intel's,
+    which multiplied matrices at half of float32's rate (docs/training.md)."""
     import torch
 
-    # torch lists it so; there is no public way to ask
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    # torch lists them so; there is no public way to ask
+    def has(name: str) -> bool:
+        return bool(getattr(torch.cpu, name, lambda: False)())
+
+    if has("_is_amx_tile_supported"):
+        return True
+    intel = cpuinfo.is_file() and "GenuineIntel" in cpuinfo.read_text()
+    return has("_is_avx512_bf16_supported") and not intel
 
 
 @functools.cache

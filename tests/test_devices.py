@@ -249,7 +249,31 @@ def test_arithmetic_that_is_not_emulated(
     # each dtype that is not there is named once
     said = [r.getMessage() for r in caplog.records]
     lacking = [*([] if has else ["bfloat16"]), "float16", "tf32"]
-    assert said == [f"this processor has no instructions for {d}: computing in float32"
+    assert said == [f"this processor has no fast instructions for {d}: computing in float32"
                     for d in lacking]  # fmt: skip
     assert devices.arithmetic("bfloat16", "cuda:1") == "bfloat16"
     assert devices.arithmetic("tf32", "cuda") == "tf32"
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "maker", "faster"),
+    [
+        (True, True, "GenuineIntel", True),
+        (False, True, "GenuineIntel", False),
+        (False, True, "AuthenticAMD", True),
+        (False, False, "AuthenticAMD", False),
+    ],
+)
+def test_bfloat16_is_computed_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, amx: bool, avx512: bool, maker: str,
+    faster: bool,
+) -> None:  # fmt: skip
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nvendor_id\t: {maker}\n")
+    assert devices._has_bfloat16(cpuinfo) is faster
+    # elsewhere than on Linux nobody says who made it
+    assert devices._has_bfloat16(tmp_path / "none") is (amx or avx512)
