@@ -5,8 +5,9 @@ one demonstration, one dataset's schema) stand together, and cut into windows of
 is a run of whole windows: how many shards there are changes no score. Only the tokenizer is needed.
 
 Of a candidate that does not fit into --max-length tokens the demonstration is left out whole, as
-inference would do; a query that does not fit even alone is skipped. Both are counted. --zero-shot
-plans each query once, without any demonstration.
+inference would do; a query that does not fit even alone is skipped. Both are counted. --context
+shows others before each candidate (ruie.context); --zero-shot plans each query once, without any
+demonstration.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ruie import cli, encoders, examples, parquet, prompt, schemas, trie
+from ruie import cli, context, encoders, examples, parquet, prompt, schemas, trie
+from ruie.context import Context
 from ruie.examples import Example
 from ruie.pieces import Pieces
 
@@ -106,25 +108,28 @@ def lowest(values: Ints, low: Ints, high: Ints) -> Ints:
     return out
 
 
-def order(task: Ints, demonstration: Ints, query: Ints, heads: Ints, demonstrations: Ranked,
+def order(head: Ints, demonstration: Ints, query: Ints, heads: Ranked, demonstrations: Ranked,
           queries: Ranked) -> tuple[Ints, Ints, Ints]:  # fmt: skip
     """The pairs sorted as their tokens are; each one's tokens, and those of them that it does not
     share with the one before it: its work.
 
-    ``task``, ``demonstration`` and ``query`` are places of each pair's pieces, a demonstration's
-    -1 where none is shown; ``heads`` are the instructions' lengths.
+    ``head`` (the instruction and what is shown before the candidate), ``demonstration`` and
+    ``query`` are places of each pair's pieces, a demonstration's -1 where none is shown.
     """
-    place = np.lexsort((query, demonstration, task))
-    t, d, q = task[place], demonstration[place], query[place]
+    place = np.lexsort((query, demonstration, head))
+    h, d, q = head[place], demonstration[place], query[place]
     shown = np.where(d >= 0, demonstrations.length[d] if len(demonstrations.length) else 0, 0)
-    tokens = heads[t] + shown + queries.length[q]
+    tokens = heads.length[h] + shown + queries.length[q]
     common = np.zeros(len(place), np.int64)
-    same_task = np.r_[False, t[1:] == t[:-1]]
-    same = same_task & np.r_[False, d[1:] == d[:-1]]
+    same_head = np.r_[False, h[1:] == h[:-1]]
+    same = same_head & np.r_[False, d[1:] == d[:-1]]
     twins = same & np.r_[False, q[1:] == q[:-1]]
+    other_head = ~same_head
+    other_head[:1] = False  # nothing is before the first
     for at, held, texts, before in (
-        (same_task & ~same, d, demonstrations, heads[t]),
-        (same & ~twins, q, queries, heads[t] + shown),
+        (other_head, h, heads, np.zeros(len(place), np.int64)),
+        (same_head & ~same, d, demonstrations, heads.length[h]),
+        (same & ~twins, q, queries, heads.length[h] + shown),
     ):
         rows = np.flatnonzero(at)
         low, high = held[rows - 1], held[rows]
@@ -150,11 +155,11 @@ def windows(work: Ints, group: Ints, size: int) -> Ints:
 
 def run(candidates: pa.Table, queries: list[Example], pool: list[Example], pieces: Pieces,
         form: Form, max_length: int, batch_tokens: int, sample: int | None = None, seed: int = 0,
-        other_datasets: float | None = None, zero_shot: bool = False
+        other_datasets: float | None = None, zero_shot: bool = False, before: int = 0,
 ) -> tuple[pa.Table, pa.Table]:  # fmt: skip
     """The PLAN of the candidates and its PLANNED counts; ``zero_shot``: of the first candidate of
-    each query, not shown. ``UserError`` where a candidate's id is unknown or no pair is left to
-    score."""
+    each query, not shown; ``before``: so many of the query's first candidates stand before each.
+    ``UserError`` where a candidate's id is unknown or no pair is left to score."""
     row = np.arange(candidates.num_rows)
     if zero_shot:
         first: dict[str, int] = {}
@@ -169,28 +174,40 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
     d = _places(some["demonstration_id"], pool, "demonstration")
     tasks = sorted({e.task for e in queries})
     heads = np.array([len(pieces.instruction(prompt.INSTRUCTIONS[t])) for t in tasks], np.int64)
-    shown, asked = _used(d, pool), _used(q, queries)
+    found = _first(candidates, queries, pool, before + 1) if before and not zero_shot else {}
+    of_q = np.unique(q)
+    of_d = np.unique(np.r_[d, [i for n in of_q for i in found.get(int(n), [])]].astype(np.int64))
+    shown, asked = [pool[i] for i in of_d], [queries[i] for i in of_q]
     cli.log.info("tokenising %d demonstrations and %d queries", len(shown), len(asked))
     ids = pieces.demonstrations([form.demonstration(e) for e in shown])
     demonstrations = Ranked.of(ids, [len(i) for i in ids])
     answered = pieces.queries([form.query(e) for e in asked], [prompt.answer(e) for e in asked])
     texts = Ranked.of([p.ids for p in answered], [max(0, p.start - 1) for p in answered])
     task = np.array([tasks.index(e.task) for e in asked], np.int64)
-    q, d = np.searchsorted(np.unique(q), q), np.searchsorted(np.unique(d), d)
+    q, d = np.searchsorted(of_q, q), np.searchsorted(of_d, d)
+    ranked = [np.searchsorted(of_d, found[int(n)]).tolist() for n in of_q] if found else []
 
     bare = heads[task] + texts.length[texts.rank]
-    whole = bare[q] + demonstrations.length[demonstrations.rank][d]
+    length = demonstrations.length[demonstrations.rank]
+    whole = bare[q] + length[d]
     long = (whole > max_length) | zero_shot
     skipped = bare[q] > max_length
     kept = np.flatnonzero(~skipped)
     if not len(kept):
         raise cli.UserError("no pair is left to score; raise --max-length or mend the candidates")
+    contexts: list[Context] = [
+        context.fitting(ranked[a], b, length, before, max_length - int(bare[a]))
+        if ranked and not alone else () for a, b, alone in zip(q, d, long, strict=True)
+    ] if before else []  # fmt: skip
+    head = _heads(heads, task[q[kept]], [contexts[i] for i in kept] if contexts else [],
+                  demonstrations)  # fmt: skip
     place, tokens, work = order(
-        task[q[kept]], np.where(long, -1, demonstrations.rank[d])[kept], texts.rank[q[kept]],
-        heads, demonstrations, texts,
+        head.rank, np.where(long, -1, demonstrations.rank[d])[kept], texts.rank[q[kept]],
+        head, demonstrations, texts,
     )  # fmt: skip
     at = kept[place]
-    group = np.where(long, -1, demonstrations.rank[d])[at]
+    # what is kept together: prompts that begin alike
+    group = head.rank[place] if before else np.where(long, -1, demonstrations.rank[d])[at]
     least = max(batch_tokens, int(work.sum()) // LEAST_WINDOWS)
     window = windows(work, group, min(WINDOW_BATCHES * batch_tokens, least))
     counts = planned(asked, q, at, tokens, work, long & ~skipped & (not zero_shot),
@@ -205,6 +222,8 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
         "demonstration_id": some["demonstration_id"].take(at),
         "row": row[at], "window": window, "shown": ~long[at], "tokens": tokens, "work": work,
         "added": added,
+        "context": [[shown[c].id for c in contexts[i]] for i in at] if contexts else
+                   pa.nulls(len(at), pa.list_(pa.string())),
     }).cast(schemas.PLAN)  # fmt: skip
     return table, counts
 
@@ -239,8 +258,38 @@ def _places(ids: pa.ChunkedArray, known: list[Example], what: str) -> Ints:
     return places
 
 
-def _used(places: Ints, known: list[Example]) -> list[Example]:
-    return [known[i] for i in np.unique(places)]
+def _first(
+    candidates: pa.Table, queries: list[Example], pool: list[Example], n: int
+) -> dict[int, list[int]]:
+    """Places in the pool of each query's first ``n`` candidates, by the query's place."""
+    return context.first(
+        _places(candidates["query_id"], queries, "query"),
+        _places(candidates["demonstration_id"], pool, "demonstration"),
+        candidates["rank"].to_numpy(), n,
+    )  # fmt: skip
+
+
+def _heads(
+    instructions: Ints, task: Ints, contexts: Sequence[Context], demonstrations: Ranked
+) -> Ranked:
+    """What stands before each pair's candidate, as pieces: the instruction of its task (their
+    lengths are given) and its context, where there are any. Two tasks share nothing."""
+    if not contexts:
+        return Ranked(task, instructions, np.zeros(len(instructions), np.int64))
+    keys = [(int(t), tuple(demonstrations.rank[list(c)].tolist()))
+            for t, c in zip(task, contexts, strict=True)]  # fmt: skip
+    distinct = sorted(set(keys))
+    place = {key: n for n, key in enumerate(distinct)}
+    length, common = demonstrations.length, []
+    alike = context.shared([c for _, c in distinct], length)
+    for n, (t, _) in enumerate(distinct):
+        same = n and distinct[n - 1][0] == t
+        common.append(int(instructions[t]) + alike[n] if same else 0)
+    return Ranked(
+        np.array([place[key] for key in keys], np.int64),
+        np.array([int(instructions[t]) + sum(int(length[i]) for i in c) for t, c in distinct]),
+        np.array(common, np.int64),
+    )
 
 
 def _report(counts: pa.Table, lost: list[Example]) -> None:
@@ -295,6 +344,10 @@ def parser() -> cli.Parser:
     p.add_argument(
         "--other-datasets", type=float, help="added to the scores of pairs of two datasets"
     )
+    p.add_argument(
+        "--context", type=cli.whole, default=0, metavar="N",
+        help="the first N candidates of a query stand before the one that is scored (%(default)s)",
+    )  # fmt: skip
     p.add_argument("--zero-shot", action="store_true", help="queries without a demonstration")
     p.add_argument("--out", required=True, type=Path, help="PLAN table to write")
     p.add_argument("--counts", type=Path, help="PLANNED table to write, for the report")
@@ -313,7 +366,7 @@ def main(argv: list[str] | None = None) -> None:
     table, counts = run(
         candidates, queries, pool, Pieces(tokenizer, args.model, args.chat),
         Form(args.keywords, args.quotes), args.max_length, args.batch_tokens, args.sample,
-        args.seed, args.other_datasets, args.zero_shot,
+        args.seed, args.other_datasets, args.zero_shot, args.context,
     )  # fmt: skip
     parquet.write(table, schemas.PLAN, args.out)
     if args.counts:

@@ -126,7 +126,8 @@ CANDIDATES = pa.schema(
 #: The pairs that scoring computes, in its order. ``row``: of the candidates; ``window``: what is
 #: computed together; ``shown``: false where the demonstration is over the length limit; ``tokens``
 #: of prompt and answer, ``work`` of them not shared with the pair before. ``added``: to
-#: the score of a pair of two datasets, else 0.
+#: the score of a pair of two datasets, else 0. ``context``: demonstrations shown before the
+#: candidate, the best next to it; null without scoring.context.
 PLAN = pa.schema(
     [
         ("query_id", pa.string()),
@@ -137,6 +138,7 @@ PLAN = pa.schema(
         ("tokens", pa.int32()),
         ("work", pa.int32()),
         ("added", pa.float64()),
+        ("context", pa.list_(pa.string())),
     ]
 )
 #: What a plan does with the pairs of each dataset's queries. ``pairs``: candidates, or those drawn

@@ -1,10 +1,10 @@
 """Score candidates by how much they help a frozen language model to produce the gold answer.
 
 Equation 1: the token-level average log-likelihood of y given the instruction, one demonstration
-and x, in the very prompt that inference uses (section 3.2). One shard of a plan (ruie.plan) a run;
-ruie.gather puts the shards together. What is scored goes to the store batch by batch: a killed run
-goes on where it stopped, and a pair whose model and texts were scored before, in whatever run, is
-not scored again.
+and x, in the very prompt that inference uses (section 3.2); others stand before that one where the
+plan says so. One shard of a plan (ruie.plan) a run; ruie.gather puts the shards together. What is
+scored goes to the store batch by batch: a killed run goes on where it stopped, and a pair whose
+model and texts were scored before, in whatever run, is not scored again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ruie import cli, devices, examples, parquet, plan, prompt, schemas, store
 from ruie.examples import Example
@@ -69,9 +70,16 @@ class Texts:
         self.rows, self.form = rows, form
         self.shown = rows["shown"].to_pylist()
         self.q, self.queries = examples.coded(rows["query_id"], queries, "query", "the plan")
-        self.d, self.pool = examples.coded(
-            rows["demonstration_id"], pool, "demonstration", "the plan"
-        )
+        before = rows["context"].combine_chunks()
+        shown = pa.chunked_array([*rows["demonstration_id"].chunks, before.flatten()])
+        codes, self.pool = examples.coded(shown, pool, "demonstration", "the plan")
+        self.d = codes[: rows.num_rows]
+        rest = iter(codes[rows.num_rows :])
+        #: what stands before each pair's candidate
+        self.context = [
+            tuple(itertools.islice(rest, n))
+            for n in pc.fill_null(pc.list_value_length(before), 0).to_pylist()
+        ]
         self._answered: dict[int, Pair] = {}
 
     def keys(self, around: tuple[str, str]) -> list[bytes]:
@@ -84,13 +92,14 @@ class Texts:
         shown = [store.digest(self.form.demonstration(e)) for e in self.pool]
         none = store.digest("")
         return [
-            store.key(frame, shown[d] if s else none, asked[q])
-            for q, d, s in zip(self.q, self.d, self.shown, strict=True)
+            store.key(frame, *(shown[c] for c in before), shown[d] if s else none, asked[q])
+            for q, before, d, s in zip(self.q, self.context, self.d, self.shown, strict=True)
         ]
 
     def pairs(self, rows: Sequence[int], pieces: Pieces) -> list[Pair]:
         """The token ids of some rows."""
-        used_q, used_d = (sorted({at[r] for r in rows}) for at in (self.q, self.d))
+        used_q = sorted({self.q[r] for r in rows})
+        used_d = sorted({d for r in rows for d in (*self.context[r], self.d[r])})
         tasks = {self.queries[i].task for i in used_q}
         heads = {t: pieces.instruction(prompt.INSTRUCTIONS[t]) for t in tasks}
         new = [i for i in used_q if i not in self._answered]
@@ -105,18 +114,22 @@ class Texts:
         for r in rows:
             query = self._answered[self.q[r]]
             parts: list[Ids] = [heads[self.queries[self.q[r]].task]]
-            parts += [shown[self.d[r]]] if self.shown[r] else []
+            parts += [shown[d] for d in self._demonstrations(r)]
             start = sum(map(len, parts)) + query.start
             out.append(Pair(np.concatenate([*parts, query.ids]), start))
         return out
+
+    def _demonstrations(self, row: int) -> tuple[int, ...]:
+        """Those of a row's prompt, in its order."""
+        return (*self.context[row], self.d[row]) if self.shown[row] else self.context[row]
 
     def name(self, row: int) -> str:
         return f"{self.queries[self.q[row]].id} with {self.pool[self.d[row]].id}"
 
     def whole(self, row: int, pieces: Pieces) -> Pair:
         """A row's prompt and answer tokenised as one string."""
-        query, shown = self.queries[self.q[row]], self.pool[self.d[row]]
-        demonstrations = [self.form.demonstration(shown)] if self.shown[row] else []
+        query = self.queries[self.q[row]]
+        demonstrations = [self.form.demonstration(self.pool[d]) for d in self._demonstrations(row)]
         context = prompt.build(
             prompt.INSTRUCTIONS[query.task], demonstrations, self.form.query(query)
         )

@@ -28,6 +28,9 @@ QUERIES = [
 ]
 
 
+QUERY = {q.id: q for q in QUERIES}
+
+
 @pytest.fixture(scope="module")
 def pieces():
     return Pieces(tiny._causal_tokenizer(bos=True), "toy")
@@ -41,6 +44,7 @@ def candidates(pairs):
     )  # fmt: skip
 
 
+BY_ID = {d.id: d for d in POOL}
 EVERY = [(q.id, d.id) for q in QUERIES for d in POOL]
 
 
@@ -57,7 +61,8 @@ def both(pieces, pairs, max_length, batch_tokens, **more):
 
 def whole(pieces, row):
     query = next(q for q in QUERIES if q.id == row["query_id"])
-    shown = [prompt.render(d) for d in POOL if d.id == row["demonstration_id"] and row["shown"]]
+    own = [row["demonstration_id"]] if row["shown"] else []
+    shown = [prompt.render(BY_ID[d]) for d in (*(row.get("context") or ()), *own)]
     context = prompt.build(prompt.INSTRUCTIONS[query.task], shown, prompt.query(query))
     return pieces.whole(context, prompt.answer(query))
 
@@ -222,6 +227,58 @@ def test_a_sample_is_seeded_and_each_query_s_own(pieces):
     }
     fewer = drawn([p for p in EVERY if p[1] != "p7"])
     assert {p for p in some if p[1] != "p7"} < fewer
+
+
+def test_the_first_candidates_stand_before_each(pieces):
+    rows = planned(pieces, before=2)
+    assert sorted(r["row"] for r in rows) == list(range(len(EVERY)))
+    for r in rows:
+        # candidates are in the pool's order, and the best stands next to the candidate
+        first = [d.id for d in POOL if d.id != r["demonstration_id"]][:2]
+        assert r["context"] == first[::-1]
+    pairs = [whole(pieces, r) for r in rows]
+    assert [r["tokens"] for r in rows] == [len(p.ids) for p in pairs]
+    # prompts that begin alike stand together, so most of each is shared; what two of different
+    # beginnings share is counted in whole demonstrations, so never too much of it
+    for n in range(1, len(rows)):
+        (b, a), (before, row) = pairs[n - 1 : n + 1], rows[n - 1 : n + 1]
+        twins = (a.ids.tolist(), a.start) == (b.ids.tolist(), b.start)
+        most = len(a.ids) if twins else min(trie.shared(a.ids, b.ids), a.start - 1, b.start - 1)
+        shared = row["tokens"] - row["work"]
+        same = row["context"] == before["context"]
+        assert shared <= most
+        if same and QUERY[row["query_id"]].task == QUERY[before["query_id"]].task:
+            assert shared == most
+    assert sum(r["work"] for r in rows) < sum(r["tokens"] for r in rows) / 3
+    # what is drawn has nothing to do with it: the first of all stand before
+    some = planned(pieces, before=2, sample=3, seed=3)
+    assert {(r["query_id"], r["demonstration_id"], *r["context"]) for r in some} < {
+        (r["query_id"], r["demonstration_id"], *r["context"]) for r in rows
+    }
+
+
+def test_what_stands_before_is_left_out_first(pieces, caplog):
+    caplog.set_level("INFO")
+    alone = {(r["query_id"], r["demonstration_id"]): r["tokens"] for r in planned(pieces)}
+    limit = max(n for (_, d), n in alone.items() if d != "p7") + 10
+    rows = planned(pieces, max_length=limit, before=2)
+    # p7 does not fit even alone: nothing is shown at all, as without a context
+    assert {r["demonstration_id"] for r in rows if not r["shown"]} == {"p7"}
+    assert {len(r["context"]) for r in rows if not r["shown"]} == {0}
+    assert all(r["tokens"] == len(whole(pieces, r).ids) <= limit for r in rows)
+    fewer = [r for r in rows if r["shown"] and len(r["context"]) < 2]
+    assert fewer
+    for r in fewer:
+        longer = [d.id for d in POOL if d.id != r["demonstration_id"]][len(r["context"])]
+        assert len(whole(pieces, {**r, "context": [longer, *r["context"]]}).ids) > limit
+
+
+def test_without_a_demonstration_nothing_stands_before(pieces):
+    rows = planned(pieces, before=2, zero_shot=True)
+    assert len(rows) == len(QUERIES)
+    assert {r["shown"] for r in rows} == {False}
+    assert not any(r["context"] for r in rows)
+    assert {r["context"] for r in planned(pieces)} == {None}
 
 
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=40), st.data())

@@ -101,6 +101,26 @@ def test_scores_are_equation_1(files, folder, model):
     assert len({round(r["score"], 6) for r in scores}) == len(scores)
 
 
+def test_others_stand_before_the_candidate(files, folder, model):
+    table = files.plan("--context", "2")
+    scores = gather.run(table, [files.score("s.parquet")]).to_pylist()
+    # q1 was given p2, p1 and p3, in this order: the best next to the candidate
+    before = {("q1", "p2"): ["p3", "p1"], ("q1", "p1"): ["p3", "p2"], ("q1", "p3"): ["p1", "p2"],
+              ("q2", "p4"): ["p1"], ("q2", "p1"): ["p4"], ("q3", "p4"): ["p3"],
+              ("q3", "p3"): ["p4"], ("q4", "p1"): []}  # fmt: skip
+    for row in scores:
+        q, d = row["query_id"], row["demonstration_id"]
+        mean, tokens = expected(folder, model, q, [*before[q, d], d])
+        assert row["score"] == pytest.approx(mean, abs=1e-4)
+        assert row["tokens"] == tokens
+    # the store tells them from the same pairs alone, but for the one that is alone in both
+    files.plan()
+    alone = files.score("alone.parquet").to_pylist()
+    other = {(r["query_id"], r["demonstration_id"]): r["score"] for r in scores}
+    same = [r for r in alone if r["score"] == other[r["query_id"], r["demonstration_id"]]]
+    assert [r["query_id"] for r in same] == ["q4"]
+
+
 def test_a_query_is_tokenised_once_in_all_windows(files, monkeypatch):
     assert files.plan("--batch-tokens", "1")["window"].to_numpy().max() > 2
     once = files.score("once.parquet")

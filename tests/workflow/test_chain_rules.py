@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from tiny_project import RUN, Project
 
+from ruie import plan
+
 CHANGES = {
     "systems": {
         "oracle": {"retriever": "chain", "ranking": "llm"},
@@ -56,6 +58,18 @@ def test_flags_are_what_each_stage_reads(project: Project) -> None:
         ("scores", "q4-c6"),
     }  # fmt: skip
     assert not {"infer", "evaluate"} & set(found)
+
+
+def test_what_stands_before_the_candidate(project: Project) -> None:
+    # of the training's scores and the chain's; those without a demonstration have none before
+    for number in (0, 2):
+        changes = {**CHANGES, "scoring": {"shards": 1, "context": number}}
+        printed = project.snakemake("chain", "-n", "-p", changes=changes)
+        found = re.findall(r"python -m ruie\.plan (.*?)(?: > | &&)", printed)
+        plans = [plan.parser().parse_args(shlex.split(words)) for words in found]
+        assert sorted((p.zero_shot, p.context) for p in plans) == [
+            (False, number), (False, number), (True, 0),
+        ]  # fmt: skip
 
 
 @pytest.mark.long

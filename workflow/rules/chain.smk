@@ -129,7 +129,11 @@ use rule score_plan as chain_plan with:
     priority: 0
     params:
         # what scoring.other_datasets adds is left out: these are the log-likelihoods
-        draw=flags(sample=max(config["chain"]["candidates"]), seed=config["seed"]),
+        draw=flags(
+            sample=max(config["chain"]["candidates"]),
+            seed=config["seed"],
+            **shown_before(),
+        ),
 
 
 use rule score as chain_score with:

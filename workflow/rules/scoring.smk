@@ -78,12 +78,13 @@ rule score_plan:
         # as in `score`: no reason to plan again
         batch_tokens=config["scoring"]["batch_tokens"],
     params:
-        code=syntax("plan", "pieces", "prompt", "trie"),
+        code=syntax("plan", "context", "pieces", "prompt", "trie"),
         flags=lambda w: plan_flags(w.llm),
         draw=flags(
             sample=config["scoring"]["sample"],
             seed=config["seed"],
             other_datasets=config["scoring"]["other_datasets"],
+            **shown_before(),
         ),
     shell:
         "python -m ruie.plan --candidates {input.candidates} --queries {input.queries}"
