@@ -109,7 +109,7 @@ def arithmetic(dtype: str, on: str | None = None) -> str:
 
 def _has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether bfloat16 is faster than float32: with AMX, or with AVX512-BF16 unless it is Intel's,
-    which multiplied matrices at half of float32's rate (docs/training.md)."""
+    which multiplied matrices more slowly than float32 (docs/training.md)."""
     import torch
 
     # torch lists them so; there is no public way to ask
