@@ -11,7 +11,7 @@ from ruie import cli, parquet, schemas
 
 
 def run(plan: pa.Table, shards: list[pa.Table]) -> pa.Table:
-    """SCORES of all shards in the candidates' order, with what the plan adds to them.
+    """SCORES of all shards in the candidates' order.
 
     Raises ``UserError`` where the shards are not those of the plan, whole and in order.
     """
@@ -22,8 +22,6 @@ def run(plan: pa.Table, shards: list[pa.Table]) -> pa.Table:
             f"the shards do not fit the plan: {whole.num_rows} scores of {plan.num_rows} pairs, "
             "or in another order; delete the shards and score again"
         )
-    scores = pc.add(whole["score"], plan["added"])
-    whole = whole.set_column(whole.schema.get_field_index("score"), "score", scores)
     return whole.take(pc.sort_indices(plan["row"]))
 
 

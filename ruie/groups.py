@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,9 +57,26 @@ class Rankings(Sequence[Ranked]):
                     f"{where}: {self.queries[of[row]]} with {self._names[code[row]]}: {what}; run "
                     "the stage that writes it again"
                 )
-        order = np.lexsort((place[code], -scores, of)) if len(of) else np.zeros(0, np.int64)
-        self._codes, self._scores = code[order], scores[order]
-        self._starts = np.searchsorted(of[order], np.arange(len(self.queries) + 1))
+        self._place = place
+        self._sort(of, code, scores)
+        self._starts = np.searchsorted(self._of, np.arange(len(self.queries) + 1))
+
+    def _sort(self, of: Codes, code: Codes, scores: npt.NDArray[np.float64]) -> None:
+        order = np.lexsort((self._place[code], -scores, of)) if len(of) else np.zeros(0, np.int64)
+        self._of, self._codes, self._scores = of[order], code[order], scores[order]
+
+    def with_others(
+        self, queries: Mapping[str, Example], pool: Mapping[str, Example], added: float
+    ) -> Rankings:
+        """The same with ``added`` to each score of a demonstration of another dataset than the
+        query's (the published code takes 100 off)."""
+        own = np.array([queries[q].dataset for q in self.queries], object)
+        others = np.array([pool[d].dataset for d in self._names], object)
+        out = copy.copy(self)
+        out._sort(
+            self._of, self._codes, self._scores + added * (own[self._of] != others[self._codes])
+        )
+        return out
 
     def known_in(self, queries: Mapping[str, Any], pool: Mapping[str, Any]) -> None:
         """``UserError`` where one lacks a sample that is ranked here."""

@@ -155,7 +155,7 @@ def windows(work: Ints, group: Ints, size: int) -> Ints:
 
 def run(candidates: pa.Table, queries: list[Example], pool: list[Example], pieces: Pieces,
         form: Form, max_length: int, batch_tokens: int, sample: int | None = None, seed: int = 0,
-        other_datasets: float | None = None, zero_shot: bool = False, before: int = 0,
+        zero_shot: bool = False, before: int = 0,
 ) -> tuple[pa.Table, pa.Table]:  # fmt: skip
     """The PLAN of the candidates and its PLANNED counts; ``zero_shot``: of the first candidate of
     each query, not shown; ``before``: so many of the query's first candidates stand before each.
@@ -213,15 +213,10 @@ def run(candidates: pa.Table, queries: list[Example], pool: list[Example], piece
     counts = planned(asked, q, at, tokens, work, long & ~skipped & (not zero_shot),
                      skipped)  # fmt: skip
     _report(counts, [asked[i] for i in np.unique(q[skipped])])
-    added = np.zeros(len(at))
-    if other_datasets is not None:
-        own, others = (np.array([e.dataset for e in side]) for side in (asked, shown))
-        added[own[q[at]] != others[d[at]]] = other_datasets
     table = pa.table({
         "query_id": some["query_id"].take(at),
         "demonstration_id": some["demonstration_id"].take(at),
         "row": row[at], "window": window, "shown": ~long[at], "tokens": tokens, "work": work,
-        "added": added,
         "context": [[shown[c].id for c in contexts[i]] for i in at] if contexts else
                    pa.nulls(len(at), pa.list_(pa.string())),
     }).cast(schemas.PLAN)  # fmt: skip
@@ -342,9 +337,6 @@ def parser() -> cli.Parser:
     p.add_argument("--sample", type=cli.positive, help="candidates of a query, drawn (all)")
     p.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
     p.add_argument(
-        "--other-datasets", type=float, help="added to the scores of pairs of two datasets"
-    )
-    p.add_argument(
         "--context", type=cli.whole, default=0, metavar="N",
         help="the first N candidates of a query stand before the one that is scored (%(default)s)",
     )  # fmt: skip
@@ -366,7 +358,7 @@ def main(argv: list[str] | None = None) -> None:
     table, counts = run(
         candidates, queries, pool, Pieces(tokenizer, args.model, args.chat),
         Form(args.keywords, args.quotes), args.max_length, args.batch_tokens, args.sample,
-        args.seed, args.other_datasets, args.zero_shot, args.context,
+        args.seed, args.zero_shot, args.context,
     )  # fmt: skip
     parquet.write(table, schemas.PLAN, args.out)
     if args.counts:

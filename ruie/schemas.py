@@ -125,9 +125,8 @@ CANDIDATES = pa.schema(
 )
 #: The pairs that scoring computes, in its order. ``row``: of the candidates; ``window``: what is
 #: computed together; ``shown``: false where the demonstration is over the length limit; ``tokens``
-#: of prompt and answer, ``work`` of them not shared with the pair before. ``added``: to
-#: the score of a pair of two datasets, else 0. ``context``: demonstrations shown before the
-#: candidate, the best next to it; null without scoring.context.
+#: of prompt and answer, ``work`` of them not shared with the pair before. ``context``:
+#: demonstrations shown before the candidate, the best next to it; null without scoring.context.
 PLAN = pa.schema(
     [
         ("query_id", pa.string()),
@@ -137,7 +136,6 @@ PLAN = pa.schema(
         ("shown", pa.bool_()),
         ("tokens", pa.int32()),
         ("work", pa.int32()),
-        ("added", pa.float64()),
         ("context", pa.list_(pa.string())),
     ]
 )

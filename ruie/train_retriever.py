@@ -171,14 +171,14 @@ def taught(
 def prepare(args: Any) -> tuple[trainer.Run, training.Data, encoders.BiEncoder]:
     """The training that the flags ask for, its data, and the encoder."""
     training.check(args)
-    scores = groups.read(args.scores, schemas.SCORES, "score")
-    teacher = scores
+    given = training.samples(args)
+    teacher = given.preference
     if args.rewards:
         teacher = groups.read(args.rewards, schemas.REWARDS, "reward")
-    rankings = teacher if args.ranked_by == "reward" else scores
-    data = training.read(args, rankings, scores, args.answered_only)
+    rankings = teacher if args.ranked_by == "reward" else None
+    data = training.read(args, given, rankings, args.answered_only)
     temperatures = (
-        spreads(teacher, scores) if args.teacher_temperature == "llm"
+        spreads(teacher, given.scores) if args.teacher_temperature == "llm"
         else dict.fromkeys(teacher.queries, args.teacher_temperature)
     )  # fmt: skip
     accelerator = training.start(args)

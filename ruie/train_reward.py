@@ -16,11 +16,9 @@ from ruie import (
     cli,
     encoders,
     feeding,
-    groups,
     keywords,
     prompt,
     saving,
-    schemas,
     trainer,
     training,
 )
@@ -106,8 +104,7 @@ def texts(
 def prepare(args: Any) -> tuple[trainer.Run, training.Data, Any]:
     """The training that the flags ask for, its data, and the tokenizer."""
     training.check(args)
-    rankings = groups.read(args.scores, schemas.SCORES, "score")
-    data = training.read(args, rankings, rankings)
+    data = training.read(args, training.samples(args))
     accelerator = training.start(args)
     tagged = [] if args.no_keywords else ["query", "demonstration"]
     tokenizer, network = load(args.model, bool(tagged) and not args.keywords_as_text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruie import aside, cli, devices, examples, parquet
+from ruie import aside, cli, devices, examples, groups, parquet, schemas
 from ruie.examples import Example
 from ruie.groups import Choices, Ranked, Rankings, choices
 
@@ -37,6 +37,9 @@ def add_arguments(p: cli.Parser, batch: int, negatives: int, steps: int, rate: f
         ("watch-every", 250, "steps between looks at queries held aside"),
     ):
         p.add_argument(f"--{name}", type=cli.positive, default=value, help=f"{what} (%(default)s)")
+    p.add_argument("--other-datasets", type=float, metavar="NATS",
+                   help="added to scores of demonstrations of another dataset than the query's, "
+                   "before they are ranked")  # fmt: skip
     devices.add_batch_tokens(p)
     p.add_argument("--checkpoints", type=Path, help="folder of checkpoints (OUT.checkpoints)")
     p.add_argument("--watch", type=cli.whole, default=64,
@@ -127,13 +130,39 @@ class Data:
     shown: list[str]
 
 
-def read(args: Any, rankings: Rankings, preference: Rankings, answered_only: bool = False) -> Data:
-    """Draw groups from ``rankings``, of all queries but those held aside; these are watched by
-    ``preference``, the LLM's. ``answered_only`` leaves out those whose answer is ``None``; such
-    are held aside all the same."""
+@dataclass(frozen=True)
+class Samples:
+    """The samples by id, and how the LLM ranks them: ``scores`` as they were measured,
+    ``preference`` as the training takes them, with what ``--other-datasets`` adds."""
+
+    queries: dict[str, Example]
+    pool: dict[str, Example]
+    scores: Rankings
+    preference: Rankings
+
+
+def samples(args: Any) -> Samples:
+    """``UserError`` where a sample lacks that is ranked."""
     queries, pool = (examples.by_id(examples.read(p)) for p in (args.queries, args.pool))
-    for table in dict.fromkeys((rankings, preference)):
-        table.known_in(queries, pool)
+    scores = groups.read(args.scores, schemas.SCORES, "score")
+    scores.known_in(queries, pool)
+    preference = scores
+    if args.other_datasets is not None:
+        preference = scores.with_others(queries, pool, args.other_datasets)
+    return Samples(queries, pool, scores, preference)
+
+
+def read(
+    args: Any, given: Samples, rankings: Rankings | None = None, answered_only: bool = False
+) -> Data:
+    """Draw groups from ``rankings`` (the LLM's), of all queries but those held aside; these are
+    watched by the LLM's. ``answered_only`` leaves out those whose answer is ``None``; such are held
+    aside all the same."""
+    queries, pool, preference = given.queries, given.pool, given.preference
+    if rankings is None:
+        rankings = preference
+    else:
+        rankings.known_in(queries, pool)
     # by the LLM's table: the reward model may have ranked queries that the LLM could not score
     seed = args.seed if args.watch_seed is None else args.watch_seed
     hidden = aside.held_aside(preference.queries, args.watch, seed)

@@ -16,12 +16,12 @@ PAIRS = [(f"q{q}", f"d{d}") for q in range(4) for d in range(3)]
 PLANNED = sorted(PAIRS, key=lambda pair: pair[1])
 
 
-def plan(windows=None, work=None, pairs=PLANNED, added=0.0):
+def plan(windows=None, work=None, pairs=PLANNED):
     return pa.Table.from_pylist(
         [
             {"query_id": q, "demonstration_id": d, "row": PAIRS.index((q, d)), "shown": True,
              "window": windows[i] if windows else i // 3, "tokens": 9,
-             "work": work[i] if work else 5, "added": added if d == "d1" else 0.0}
+             "work": work[i] if work else 5}
             for i, (q, d) in enumerate(pairs)
         ],
         schema=schemas.PLAN,
@@ -61,13 +61,6 @@ def test_shards_make_the_whole_in_the_candidates_order(of):
     assert whole.schema == schemas.SCORES
     assert list(zip(*(whole[c].to_pylist() for c in whole.column_names[:2]), strict=True)) == PAIRS
     assert whole["score"].to_pylist() == [-i / 8 for i in range(12)]
-
-
-def test_what_the_plan_adds_is_added():
-    table = plan(added=-100.0)
-    whole = gather.run(table, [scores(table)])
-    # every second of three demonstrations
-    assert whole["score"].to_pylist() == [-i / 8 - 100 * (i % 3 == 1) for i in range(12)]
 
 
 @pytest.mark.parametrize(

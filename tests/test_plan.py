@@ -199,15 +199,6 @@ def test_an_unknown_id_is_named(pieces, pair):
         planned(pieces, [*EVERY, pair])
 
 
-def test_other_datasets_are_marked(pieces):
-    rows = planned(pieces, other_datasets=-100.0)
-    dataset = {d.id: d.dataset for d in POOL}
-    assert {(dataset[r["demonstration_id"]], r["added"]) for r in rows} == {
-        ("toy", 0.0), ("other", -100.0),
-    }  # fmt: skip
-    assert {r["added"] for r in planned(pieces)} == {0.0}
-
-
 def test_a_sample_is_seeded_and_each_query_s_own(pieces):
     def drawn(pairs, seed=3):
         return {(r["query_id"], r["demonstration_id"])

@@ -19,14 +19,14 @@ def test_queries_are_held_aside_by_the_llm_s_table(data, tmp_path):
              data / "pool.parquet"]  # fmt: skip
     args = train_reward.parser().parse_args([str(w) for w in words])
     rows = parquet.read(data / "scores.parquet", schemas.SCORES)
-    preference = groups.Rankings(rows, "score")
     # 12 queries of the LLM's, and 12 more that are ranked as these are
     more = [f"e{int(q[1:]) + 12}" for q in rows["query_id"].to_pylist()]
     others = rows.set_column(0, "query_id", pa.array(more))
     wider = groups.Rankings(pa.concat_tables([rows, others]), "score")
-    (hidden,) = aside.held_aside(preference.queries, 5, 5)
+    given = training.samples(args)
+    (hidden,) = aside.held_aside(given.preference.queries, 5, 5)
     assert len(aside.held_aside(wider.queries, 5, 5)) == 2
-    found = training.read(args, wider, preference)
+    found = training.read(args, given, wider)
     assert [r.query_id for r in found.watched] == [hidden]
     assert {c.query_id for c in found.members} == set(wider.queries) - {hidden}
     drawn = {d for c in found.members for d in (*c.positives, *c.negatives)}
@@ -35,18 +35,45 @@ def test_queries_are_held_aside_by_the_llm_s_table(data, tmp_path):
 
 
 def test_another_seed_can_hold_the_same_queries_aside(data, tmp_path):
-    rows = parquet.read(data / "scores.parquet", schemas.SCORES)
-    rankings = groups.Rankings(rows, "score")
-
     def watched(*words):
         more = arguments(data, "cross", tmp_path / "r", "--watch", 5, *words)
         args = train_reward.parser().parse_args([str(w) for w in more])
-        return [r.query_id for r in training.read(args, rankings, rankings).watched]
+        return [r.query_id for r in training.read(args, training.samples(args)).watched]
 
     # one of 12 queries is a tenth, so seeds differ often: nine others, and each with the first's
     first = watched("--seed", 5)
     assert any(watched("--seed", n) != first for n in range(6, 15))
     assert all(watched("--seed", n, "--watch-seed", 5) == first for n in range(6, 15))
+
+
+def test_candidates_of_other_datasets_can_be_ranked_last(data, tmp_path):
+    """The published code takes 100 off their scores; what the LLM said stays what it was."""
+    pool = parquet.read(data / "pool.parquet", schemas.EXAMPLES).to_pylist()
+    for n, row in enumerate(pool):
+        row["dataset"] = "other" if n % 2 else row["dataset"]
+    parquet.write(pool, schemas.EXAMPLES, tmp_path / "pool.parquet")
+    dataset = {row["id"]: row["dataset"] for row in pool}
+    words = arguments(data, "cross", tmp_path / "r", "--pool", tmp_path / "pool.parquet")
+
+    def samples(*more):
+        return training.samples(train_reward.parser().parse_args([str(w) for w in (*words, *more)]))
+
+    raw = samples()
+    assert raw.preference is raw.scores
+    given = samples("--other-datasets", -100)
+    assert list(given.scores) == list(raw.scores)
+    for before, after in zip(raw.scores, given.preference, strict=True):
+        own = given.queries[before.query_id].dataset
+        scored = dict(zip(before.demonstrations, before.scores, strict=True))
+        same = [d for d in before.demonstrations if dataset[d] == own]
+        others = [d for d in before.demonstrations if dataset[d] != own]
+        assert same
+        assert others
+        assert after.query_id == before.query_id
+        assert after.demonstrations == [*same, *others]
+        assert after.scores == pytest.approx(
+            [*(scored[d] for d in same), *(scored[d] - 100 for d in others)]
+        )
 
 
 def refused(data, out, says, *more):

@@ -43,8 +43,8 @@ def test_prompts_are_quoted_in_every_request(official, demo) -> None:
 
 def test_scoring_takes_a_sample_of_tagged_text(official, demo) -> None:
     (under,), (plain,) = official["plan"], demo["plan"]
-    assert (under.sample, under.other_datasets, under.max_length) == (32, -100, 1024)
-    assert (plain.sample, plain.other_datasets, plain.max_length) == (None, None, 1792)
+    assert (under.sample, under.max_length) == (32, 1024)
+    assert (plain.sample, plain.max_length) == (None, 1792)
     # plan and score read the same texts; there are no quotes round tagged ones
     assert {(c.keywords, c.quotes) for c in [under, *official["score"]]} == {(True, False)}
     assert {(c.keywords, c.quotes) for c in [plain, *demo["score"]]} == {(False, False)}
@@ -62,6 +62,8 @@ def test_trainings_have_the_groups_and_batches_of_the_scripts(official, demo) ->
     (reward,), (retriever,) = official["train_reward"], official["train_retriever"]
     for c in (reward, retriever):
         assert (c.batch_size, c.warmup_steps, c.positives, c.last) == (64, 400, 3, 16)
+        assert c.other_datasets == -100
+    assert demo["train_reward"][0].other_datasets is None
     assert (reward.negatives, retriever.negatives) == (7, 3)
     assert retriever.ranked_by == "reward"
     assert demo["train_retriever"][0].ranked_by == "llm"

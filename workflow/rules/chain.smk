@@ -128,7 +128,6 @@ use rule score_plan as chain_plan with:
         f"{RUN}/logs/chain_plan/{{llm}}.tsv"
     priority: 0
     params:
-        # what scoring.other_datasets adds is left out: these are the log-likelihoods
         draw=flags(
             sample=max(config["chain"]["candidates"]),
             seed=config["seed"],

@@ -83,7 +83,6 @@ rule score_plan:
         draw=flags(
             sample=config["scoring"]["sample"],
             seed=config["seed"],
-            other_datasets=config["scoring"]["other_datasets"],
             **shown_before(),
         ),
     shell:

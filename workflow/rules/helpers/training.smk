@@ -63,6 +63,7 @@ def hyperparameters(section):
     c = config[section]
     names = "steps batch_size learning_rate warmup_steps positives last negatives max_length".split()
     return {name: c[name] for name in names} | {
+        "other_datasets": config["scoring"]["other_datasets"],
         "mixed_precision": config["training"]["mixed_precision"],
         "query_fields": c["query_fields"],
         "demonstration_fields": c["demonstration_fields"],
