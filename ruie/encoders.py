@@ -33,11 +33,11 @@ class TextForm:
 
 def add_text_arguments(p: Any, *sides: str) -> None:
     """Flags of a ``TextForm`` for each side (query, demonstration)."""
-    default = {"query": prompt.FIELDS[:3]}
+    default = {"query": tuple(f for f in prompt.ENCODED if f != "output")}
     for side in sides:
         p.add_argument(
             f"--{side}-fields", nargs="+", choices=prompt.RETRIEVAL_FIELDS,
-            default=list(default.get(side, prompt.FIELDS)),
+            default=list(default.get(side, prompt.ENCODED)),
             help=f"fields of a {side}'s text, in order (%(default)s)",
         )  # fmt: skip
         p.add_argument(f"--{side}-prefix", default="", help="put before the text (%(default)r)")

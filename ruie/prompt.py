@@ -15,6 +15,9 @@ from ruie.keywords import keyword_spans, tag
 NONE = "None"
 #: Fields of a sample in the order of Table 12.
 FIELDS = ("task", "schema", "input", "output")
+#: The same for an encoder, which cuts what is too long at its end: a schema, alike in all samples
+#: of a dataset, can have more tokens than an encoder reads (RAMS' 139 event types).
+ENCODED = ("task", "input", "output", "schema")
 #: Fields that a retriever's text can have.
 RETRIEVAL_FIELDS = ("labels", *FIELDS)
 

@@ -41,7 +41,7 @@ def parser() -> cli.Parser:
     p.add_argument("--pool", required=True, type=Path, help="EXAMPLES table")
     p.add_argument("--model", required=True, help="folder of the reward model")
     encoders.add_text_arguments(p, "query", "demonstration")
-    p.set_defaults(query_fields=list(prompt.FIELDS))
+    p.set_defaults(query_fields=list(prompt.ENCODED))
     p.add_argument("--no-keywords", action="store_true", help="Table 6: without keyword tags")
     p.add_argument("--max-length", type=cli.positive, default=512, help="tokens (%(default)s)")
     encoders.add_dtype_argument(p)

@@ -32,7 +32,7 @@ def parser() -> cli.Parser:
     p = cli.parser(__doc__)
     training.add_arguments(p, batch=64, negatives=16, steps=3000, rate=1e-5)
     encoders.add_text_arguments(p, "query", "demonstration")
-    p.set_defaults(query_fields=list(prompt.FIELDS))
+    p.set_defaults(query_fields=list(prompt.ENCODED))
     return p
 
 

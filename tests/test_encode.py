@@ -37,8 +37,8 @@ def test_the_command_encodes_the_pool_in_its_order(folder, pool, tmp_path):
     ids, found = run(folder, pool, tmp_path / "v.parquet")
     assert ids == ["c", "a", "b"]
     text = (
-        "Task: Named Entity Recognition\nSchema: [person, location]\n"
-        "Input: Bob lives in Paris.\nOutput: person: Bob; location: Paris."
+        "Task: Named Entity Recognition\nInput: Bob lives in Paris.\n"
+        "Output: person: Bob; location: Paris.\nSchema: [person, location]"
     )
     want, _ = encoders.BiEncoder(folder, "mean", True, 512).encode([text])
     np.testing.assert_allclose(found[0], want[0], atol=1e-5)
@@ -72,7 +72,7 @@ def test_windows_keep_the_order_and_only_their_size_in_memory(folder, tmp_path, 
     ids, found = run(folder, pool, tmp_path / "v.parquet", "--max-length", "40")
     assert seen == [3, 3, 1]
     assert ids == [f"s{i}" for i in range(7)]
-    form = encoders.TextForm(prompt.FIELDS, keywords=False)
+    form = encoders.TextForm(prompt.ENCODED, keywords=False)
     encoder = encoders.BiEncoder(folder, "mean", True, 40)
     for e, vector in zip(members, found, strict=True):
         np.testing.assert_allclose(vector, encoder.encode([form(e)])[0][0], atol=1e-5)
@@ -136,7 +136,7 @@ def test_dense_command_never_shows_the_query_itself(folder, pool, tmp_path):
     ])  # fmt: skip
     rows = parquet.read(tmp_path / "out.parquet", schemas.CANDIDATES).to_pylist()
     encoder = encoders.BiEncoder(folder, "mean", True, 512)
-    text = "Task: Named Entity Recognition\nSchema: [person, location]\nInput: bob  lives in PARIS."
+    text = "Task: Named Entity Recognition\nInput: bob  lives in PARIS.\nSchema: [person, location]"
     query, _ = encoder.encode([text])
     ids, found = vectors.read(tmp_path / "v.parquet")
     scores = dict(zip(ids, found @ query[0], strict=True))

@@ -10,7 +10,7 @@ import pytest
 import tiny
 import torch
 
-from ruie import devices, encoders, prompt
+from ruie import devices, encoders
 from ruie.cli import UserError
 
 TEXTS = [
@@ -154,14 +154,15 @@ def test_text_forms():
     p = argparse.ArgumentParser()
     encoders.add_text_arguments(p, "query", "demonstration")
     args = p.parse_args(["--query-prefix", "query: ", "--demonstration-fields", "output", "input"])
-    head = "Task: Named Entity Recognition\nSchema: [person, location]\n"
     # the query side has no answer unless asked for; the prefix stands once, in front
     query = encoders.text_form(args, "query", keywords=False)
-    assert query(e) == f"query: {head}Input: Bob lives in Paris."
+    head, schema = "Task: Named Entity Recognition", "Schema: [person, location]"
+    assert query(e) == f"query: {head}\nInput: Bob lives in Paris.\n{schema}"
     demonstration = encoders.text_form(args, "demonstration", keywords=True)
     assert demonstration(e) == (
         "Output: person: Bob; location: Paris.\n"
         "Input: <Keyword>Bob</Keyword> lives in <Keyword>Paris</Keyword>."
     )
     default = encoders.text_form(p.parse_args([]), "demonstration", keywords=False)
-    assert default(e) == prompt.render(e)
+    answer = "Output: person: Bob; location: Paris."
+    assert default(e) == f"{head}\nInput: Bob lives in Paris.\n{answer}\n{schema}"

@@ -209,8 +209,8 @@ def test_stage_measures_every_ranker(measured, data, trained, tmp_path):
         shown = [known[r["demonstration_id"]] for r in mine]
         given = {"BM25": [-r["rank"] for r in mine], "reward/keywords": [r["reward"] for r in mine]}
         for ranker, (model, tagged) in models.items():
-            texts = ["query: " + prompt.render(known[name], ("task", "schema", "input"))]
-            texts += [prompt.render(d, keywords=tagged) for d in shown]
+            texts = ["query: " + prompt.render(known[name], ("task", "input", "schema"))]
+            texts += [prompt.render(d, prompt.ENCODED, keywords=tagged) for d in shown]
             one, *others = model.encode(texts, normalize_embeddings=True)
             given[ranker] = [float(one @ other) for other in others]
         top = {r: set(np.argsort(-floats(*scores))[:8]) for r, scores in given.items()}

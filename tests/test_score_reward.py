@@ -48,7 +48,7 @@ def test_reward_folder_loads_and_scores(data, trained, tmp_path, monkeypatch):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     pool = examples.by_id(examples.read(data / "pool.parquet"))
     for r in rows[::40]:
-        left, right = (prompt.render(pool[r[k]], keywords=True) for k in keys)
+        left, right = (prompt.render(pool[r[k]], prompt.ENCODED, keywords=True) for k in keys)
         assert "<Keyword>" in left
         with torch.no_grad():
             want = model(**tokenizer(left, right, return_tensors="pt")).logits.item()

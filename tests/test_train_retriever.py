@@ -55,12 +55,12 @@ def test_first_retriever_losses_by_hand(data, tmp_path, rewards, temperature):
         at = dict.fromkeys((g.query_id for g in batch), temperature)
 
     def plain(e):  # the query side is the sample without its answer
-        return prompt.render(e, ("task", "schema", "input"))
+        return prompt.render(e, ("task", "input", "schema"))
 
     encoder = encoders.BiEncoder(data / "bert", "mean", True, 512)
     q, _ = encoder.encode([plain(queries[g.query_id]) for g in batch])
     passages = [d for g in batch for d in g.demonstrations]
-    p, _ = encoder.encode([prompt.render(pool[d]) for d in passages])
+    p, _ = encoder.encode([prompt.render(pool[d], prompt.ENCODED) for d in passages])
     scores = q.astype(np.float64) @ p.T / 0.1
     distill, contrastive, masked = [], [], 0
     for i, g in enumerate(batch):

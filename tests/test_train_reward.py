@@ -32,8 +32,8 @@ def test_first_reward_loss_by_hand(data, tmp_path, tagged):
         for d in g.demonstrations:
             # both sides with their answers (section 3.3)
             inputs = tokenizer(
-                prompt.render(queries[g.query_id], keywords=tagged),
-                prompt.render(pool[d], keywords=tagged), return_tensors="pt",
+                prompt.render(queries[g.query_id], prompt.ENCODED, tagged),
+                prompt.render(pool[d], prompt.ENCODED, tagged), return_tensors="pt",
             )  # fmt: skip
             with torch.no_grad():
                 scores.append(model(**inputs).logits.item())

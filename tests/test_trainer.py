@@ -181,9 +181,10 @@ def test_queries_held_aside_are_watched_and_not_trained_on(data, tmp_path, monke
     best = max(scores, key=lambda r: r["score"])["demonstration_id"]
     pool = examples.by_id(examples.read(data / "pool.parquet"))
     encoder = SentenceTransformer(str(tmp_path / "r"), device="cpu")
-    asked_for = encoder.encode(prompt.render(pool[query], prompt.FIELDS[:3]))
-    found = {r["demonstration_id"]: asked_for @ encoder.encode(
-        prompt.render(pool[r["demonstration_id"]], keywords=True)) for r in scores}  # fmt: skip
+    asked_for = encoder.encode(prompt.render(pool[query], ("task", "input", "schema")))
+    shown = {r["demonstration_id"]: pool[r["demonstration_id"]] for r in scores}
+    found = {name: asked_for @ encoder.encode(prompt.render(e, prompt.ENCODED, keywords=True))
+             for name, e in shown.items()}  # fmt: skip
     rank = 1 + sum(value > found[best] for value in found.values())
     assert log[-1]["mrr"] == pytest.approx(1 / rank)
 

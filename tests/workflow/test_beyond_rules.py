@@ -84,7 +84,7 @@ def test_texts_are_the_same_in_training_and_test(planned: dict[str, Any]) -> Non
     trained, encoded = (planned[n] for n in ("retriever/ruie_schema/model",
                                              "vectors/ruie_schema.parquet"))  # fmt: skip
     asked = planned["demonstrations/ruie_schema/film.parquet"]
-    assert trained.query_fields == asked.query_fields == ["labels", "task", "schema", "input"]
+    assert trained.query_fields == asked.query_fields == ["labels", "task", "input", "schema"]
     assert trained.demonstration_fields == encoded.demonstration_fields == ["input", "output"]
     bm25 = planned["demonstrations/bm25_schema/film.parquet"]
     assert bm25.query_fields == ["labels", "task", "schema", "input"]
