@@ -17,6 +17,7 @@ to bound.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -125,13 +126,24 @@ def finish(
     dropped. An answer that ended by itself and is not of the grammar's language was not constrained
     to its end: llguidance gives up where a text has too many places at which a span may go on.
     """
-    if reason == "length" and not answer.endswith((".", NONE)):
+    if reason == "length" and not _ended(answer, text):
         answer = answer.rpartition("; ")[0]
     while reason == "length" and answer and not _reads(answer, task, labels, text):
         answer = answer.rpartition("; ")[0]
     if reason == "length" or _reads(answer, task, labels, text):
         return answer, None
     return "", f"could not be constrained: a text of {len(text)} characters is too long for it"
+
+
+def _ended(answer: str, text: str) -> bool:
+    """Whether an answer that was cut has its end all the same: ``None``, or a full stop that is not
+    one of the text's, as in "St. Louis", after which the span might go on."""
+    if answer == NONE:
+        return True
+    last = answer.rpartition("; ")[2]
+    goes_on = one_line(text).rstrip()[:-1]  # what stands before the text's last character
+    tails = (last[m.end() :] for m in re.finditer("[:,] ", last))
+    return answer.endswith(".") and not any(tail in goes_on for tail in tails)
 
 
 def _reads(answer: str, task: str, labels: Sequence[str], text: str) -> bool:

@@ -51,12 +51,15 @@ EMBEDDED: dict[str, Callable[[Path], None]] = {"gemma-3-270m": gemma_3_270m, "mi
 
 
 def from_hub(model: str, out: Path) -> None:
-    """Fetch a model of the Hugging Face hub: safetensors, configuration and tokenizer alone."""
+    """Fetch a model of the Hugging Face hub: safetensors, configuration and tokenizer alone. What
+    an interrupted fetch has left in ``out`` is not fetched again."""
     from huggingface_hub import snapshot_download
 
     try:
         snapshot_download(
-            model, local_dir=out, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]
+            model,
+            local_dir=out,
+            allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"],
         )
     except Exception as error:
         line = str(error).strip().split("\n")[0]
@@ -64,6 +67,7 @@ def from_hub(model: str, out: Path) -> None:
             f"model {model}: cannot be fetched: {line}; put a local folder into the config"
         ) from None
     if not list(out.glob("*.safetensors")):
+        shutil.rmtree(out)
         raise cli.UserError(f"model {model}: has no safetensors weights; convert it first")
 
 
@@ -78,18 +82,18 @@ def parser() -> cli.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    part = args.out.with_name(f".{args.out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        if args.embedded:
-            EMBEDDED[args.embedded](part)
-        else:
-            from_hub(args.hub, part)
-        shutil.rmtree(args.out, ignore_errors=True)
-        part.rename(args.out)
-    finally:
+    # of one model alone: a broken fetch stays, and goes on
+    source = (args.embedded or args.hub).replace("/", "--")
+    part = args.out.with_name(f".{args.out.name}.{source}.part")
+    if args.embedded:
         shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True, exist_ok=True)
+    if args.embedded:
+        EMBEDDED[args.embedded](part)
+    else:
+        from_hub(args.hub, part)
+    shutil.rmtree(args.out, ignore_errors=True)
+    part.rename(args.out)
 
 
 if __name__ == "__main__":

@@ -286,6 +286,7 @@ def test_gold_of_the_real_data_is_accepted_where_its_spans_are_whole_words(share
         ("person: Bob; lives in: New", "NER", "person: Bob"),  # the last may go on
         ("person: Bob; liv", "NER", "person: Bob"),
         ("person: Bob; and Ca", "NER", "person: Bob"),
+        ("person: Bob; lives in: U.", "NER", "person: Bob"),  # U.S. perhaps
         ("person: Bo", "NER", ""),
         ("pers", "NER", ""),
         ("None", "NER", "None"),

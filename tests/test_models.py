@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -42,19 +43,41 @@ def hub(monkeypatch, *names):
 
     def snapshot_download(model, local_dir, allow_patterns):
         for name in names:
-            (local_dir / name).write_text(model)
+            if name == "broken line":
+                raise OSError("the line broke\nsomewhere")
+            if any(fnmatch(name, pattern) for pattern in allow_patterns):
+                (local_dir / name).write_text(model)
 
     fake = types.SimpleNamespace(snapshot_download=snapshot_download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
 
 
 def test_a_hub_model_is_put_in_its_place(monkeypatch, tmp_path):
-    hub(monkeypatch, "config.json", "model.safetensors")
+    names = ["chat_template.jinja", "config.json", "model.safetensors"]
+    hub(monkeypatch, *names, "pytorch_model.bin")
     out = tmp_path / "m"
     out.mkdir()
     (out / "stale.bin").write_text("old")
     models.main(["--hub", "a/b", "--out", str(out)])
-    assert sorted(p.name for p in out.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(p.name for p in out.iterdir()) == names
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_broken_fetch_goes_on(monkeypatch, tmp_path):
+    hub(monkeypatch, "model.safetensors", "broken line")
+    with pytest.raises(UserError, match="a/b: cannot be fetched: the line broke; put a local"):
+        models.main(["--hub", "a/b", "--out", str(tmp_path / "m")])
+    assert not (tmp_path / "m").exists()
+    # another model of that name has nothing of it
+    hub(monkeypatch, "config.json")
+    with pytest.raises(UserError, match="c/d: has no safetensors"):
+        models.main(["--hub", "c/d", "--out", str(tmp_path / "m")])
+    models.main(["--hub", "a/b", "--out", str(tmp_path / "m")])
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
 def test_a_hub_model_without_safetensors_is_refused(monkeypatch, tmp_path):

@@ -277,6 +277,20 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
+def _occurrences(text: str, name: str) -> list[int]:
+    """Where a string stands literally; places that cut a word come last."""
+    found, at = [], text.find(name) if name else -1
+    while at >= 0:
+        found.append(at)
+        at = text.find(name, at + 1)
+
+    def cuts(at: int) -> bool:
+        edges = text[max(0, at - 1) : at + 1], text[at + len(name) - 1 : at + len(name) + 1]
+        return any(len(edge) == 2 and edge.isalnum() for edge in edges)
+
+    return sorted(found, key=cuts)
+
+
 class Finder:
     """Finds the mentions of some facts in their text. Places where a mention stands as stated are
     taken before any other is looked for, so that the order of facts makes no difference to them."""
@@ -294,20 +308,19 @@ class Finder:
 
     def find(self, mention: Mention, loss: str = "annotation left out") -> Span | None:
         """The span where the mention says it is; else, repaired, at the first free literal
-        occurrence (a string without offsets is no fault, but counted)."""
+        occurrence, of whole words if there is one (a string without offsets is no fault, but
+        counted)."""
         if (span := self.stated(mention)) is not None:
             return span
         if self.taken is None:
             mentions = [m for fact in self.facts for m in fact.mentions]
             self.taken = {(s.start, s.end) for s in map(self.stated, mentions) if s is not None}
         name, start, end = mention
-        at = self.text.find(name) if name else -1
-        first = at
-        while at >= 0 and (at, at + len(name)) in self.taken:
-            at = self.text.find(name, at + 1)
-        if at < 0 <= first:
+        places = _occurrences(self.text, name)
+        free = [at for at in places if (at, at + len(name)) not in self.taken]
+        if places and not free:
             self.problems.note("no free occurrence: on a taken one", self.where, repr(name))
-            at = first
+        at = (free or places or [-1])[0]
         what = f"span {name!r}" + ("" if start is None else f" does not stand at [{start}, {end}]")
         if at < 0:
             self.problems.add("span not in text", self.where, what, loss)

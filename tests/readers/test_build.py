@@ -180,6 +180,17 @@ def test_a_stated_place_is_taken_whatever_the_order(tmp_path):
         assert problems.counts["offsets found by literal search"] == 1
 
 
+def test_a_place_that_cuts_no_word_is_looked_for_first(tmp_path):
+    # the second "art" is in "party" (its letters from 5 on) after all, "$5" in "$50"
+    text = "The party in Parisian style for all art near Paris, $50"
+    assert [text.index(s) for s in ("party", "Parisian", "art near", "Paris,", "$50")] == [
+        4, 13, 36, 45, 52,
+    ]  # fmt: skip
+    entities = [{"name": n, "type": "a", "pos": []} for n in ("art", "Paris", "$5", "art")]
+    source = put(tmp_path, "NER", {"sentence": text, "entities": entities})
+    assert [start for _, start in spans(source)[0]] == [36, 45, 52, 5]
+
+
 def test_more_mentions_than_places_share_the_first(tmp_path):
     entities = [{"name": "Bo", "type": "a", "pos": []}] * 3
     source = put(tmp_path, "NER", {"sentence": "Bo and Bo", "entities": entities})

@@ -77,6 +77,18 @@ def test_a_reward_that_ranks_scores_all_candidates(official, demo) -> None:
     assert plain.scores == Path("results/demo/scores/gemma-3-270m.parquet")
 
 
+def test_without_distillation_rewards_are_asked_for_where_they_rank(tmp_path: Path) -> None:
+    alone = tmp_path / "alone.yaml"
+    alone.write_text("evaluation: {systems: [ruie_no_distill], held_in: []}\n")
+    words = ["--configfile", "workflow/demo.yaml"]
+    found = commands(snakemake(*words, str(alone)))
+    assert found["train_retriever"][0].rewards is None
+    assert not {"train_reward", "score_reward"} & set(found)
+    found = commands(snakemake(*words, PRESET, str(alone)))
+    assert found["train_retriever"][0].rewards
+    assert {"train_reward", "score_reward"} < set(found)
+
+
 def test_retrieval_is_cut_deep_and_turned_to_the_own_dataset(official, demo) -> None:
     def under(run: dict[str, list[Any]], system: str) -> list[Any]:
         return [c for c in run["retrieve"] if c.out.parent.name == system]
@@ -84,6 +96,10 @@ def test_retrieval_is_cut_deep_and_turned_to_the_own_dataset(official, demo) -> 
     for c in under(official, "ruie"):
         assert (c.own_dataset_first, c.max_length, c.depth, c.range) == (True, 256, 40, "mixed")
     assert {c.max_length for c in official["encode"] if c.out.stem == "ruie"} == {256}
+    # of an input that is too long the end is cut: the answer there, the schema here
+    for run, last in ((official, "output"), (demo, "schema")):
+        ruie = [c for c in run["encode"] if c.out.stem == "ruie"]
+        assert {c.demonstration_fields[-1] for c in ruie} == {last}
     # the training's length is not the retrieval's
     assert official["train_retriever"][0].max_length == demo["train_retriever"][0].max_length
     for c in under(demo, "ruie"):

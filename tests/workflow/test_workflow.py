@@ -121,6 +121,7 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
     ("changes", "says"),
     [
         ({"scoring": {"shard": 4}}, r"config: scoring: .*'shard' was unexpected.*schema"),
+        ({"seed": 2**32}, r"config: seed: 4294967296 is greater than the maximum of 4294967295"),
         ({"reward": {"steps": 0}}, r"config: reward\.steps: 0 is less than the minimum"),
         ({"datasets": {"root": "nowhere"}}, r"nowhere/NER/news: no such data folder.*root"),
         ({"datasets": {"include": ["fim"]}}, r"datasets\.include: \['fim'\] are not in"),

@@ -301,7 +301,7 @@ use rule train_retriever as curve_retriever with:
         scores=f"{RUN}/curves/{{size}}/scores.parquet",
         rewards=lambda w: (
             [f"{RUN}/curves/{w.size}/rewards/{variant(w.system)}.parquet"]
-            if SYSTEMS[w.system]["reward"]
+            if needs_rewards(w.system)
             else []
         ),
         queries=f"{RUN}/queries.parquet",

@@ -159,7 +159,7 @@ rule speed:
         ),
     shell:
         "python -m ruie.speed --queries {input.queries} --demonstrations {input.demonstrations}"
-        " --pool {input.pool} --model {input.model} {params.flags} --out {output} > {log} 2>&1"
+        " --pool {input.pool} --model {input.model:q} {params.flags} --out {output} > {log} 2>&1"
 
 
 rule figure4:

@@ -12,7 +12,7 @@ rule plan:
         snakefile=workflow.main_snakefile,
         # of one job, for each rule that uses any
         gpus=lambda w: " ".join(
-            f"{rule.name}={config['training']['processes'] if rule.name.startswith('train_') else 1}"
+            f"{rule.name}={config['training']['processes'] if rule.name in TRAININGS else 1}"
             for rule in workflow.rules
             if "gpu" in rule.resources
         ),

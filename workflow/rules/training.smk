@@ -73,7 +73,7 @@ rule train_retriever:
         scores=lambda w: SCORES_OF.format(round=round_of(w.system)),
         rewards=lambda w: (
             [f"{RUN}/{round_of(w.system)}rewards/{variant(w.system)}.parquet"]
-            if SYSTEMS[w.system]["reward"]
+            if needs_rewards(w.system)
             else []
         ),
         queries=f"{RUN}/queries.parquet",

@@ -65,7 +65,7 @@ def chain_rewards():
         f"{name}@{size}": f"{CHAIN}/rewards/{size}/{name.split('/')[1]}.parquet"
         for size in CURVES
         for name in list(taught())[:1]
-        if SYSTEMS[LEARNERS[0]]["reward"]
+        if needs_rewards(LEARNERS[0])
     }
     return own | less
 

@@ -16,7 +16,7 @@ def learning_table():
 def taught():
     """The reward models that the run's systems learn from, by their place in the run."""
     variants = dict.fromkeys(
-        variant(s) for s in LEARNERS if SYSTEMS[s]["reward"] and not round_of(s)
+        variant(s) for s in LEARNERS if needs_rewards(s) and not round_of(s)
     )
     return {f"reward/{v}": f"{RUN}/rewards/{v}.parquet" for v in variants}
 

@@ -5,7 +5,7 @@ def trainings():
     """Folders of the trainings whose curves are shown, by their place in the run."""
     systems = [s for s in config["evaluation"]["systems"] if is_trained(s)]
     teachers = dict.fromkeys(
-        f"{round_of(s)}reward/{variant(s)}" for s in systems if has_teacher(s)
+        f"{round_of(s)}reward/{variant(s)}" for s in systems if needs_rewards(s)
     )
     return [*teachers, *dict.fromkeys(f"retriever/{made_as(s)}" for s in systems)]
 
@@ -49,7 +49,7 @@ def explaining_variant():
         (
             variant(s)
             for s in systems
-            if is_trained(s) and has_teacher(s) and not round_of(s)
+            if is_trained(s) and needs_rewards(s) and not round_of(s)
         ),
         None,
     )
@@ -73,7 +73,7 @@ def models_of_run():
     names = dict.fromkeys(llm for llm in c["llms"] if asked and not is_endpoint(llm))
     if any(map(is_trained, systems)):
         names |= dict.fromkeys([config["scoring"]["llm"], config["retriever"]["model"]])
-        if any(is_trained(s) and has_teacher(s) for s in systems):
+        if any(is_trained(s) and needs_rewards(s) for s in systems):
             names[config["reward"]["model"]] = None
     names |= dict.fromkeys(
         SYSTEMS[s]["model"] for s in systems if SYSTEMS[s]["retriever"] == "dense"

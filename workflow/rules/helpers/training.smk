@@ -13,9 +13,8 @@ def launch():
     return " ".join(words)
 
 
-def has_teacher(system):
-    """Whether a trained system is distilled from a reward model."""
-    return SYSTEMS[system]["reward"] and SYSTEMS[system]["distill"]
+# rules that train, on `training.processes` GPUs
+TRAININGS = ("train_reward", "train_retriever", "curve_reward", "curve_retriever")
 
 
 def variant(system):
@@ -47,6 +46,12 @@ def ranked_by(system):
     """Whose ranking gives a trained system's groups: the reward model's, or None for the LLM's."""
     by_reward = config["retriever"]["ranked_by"] == "reward"
     return "reward" if by_reward and SYSTEMS[system]["reward"] else None
+
+
+def needs_rewards(system):
+    """Whether a trained system learns from a reward model, which is distilled or ranks."""
+    distilled = SYSTEMS[system]["reward"] and SYSTEMS[system]["distill"]
+    return distilled or ranked_by(system) is not None
 
 
 # the pairs that the reward model scores: what the LLM has scored, or all candidates where the
