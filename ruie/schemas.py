@@ -123,6 +123,27 @@ CANDIDATES = pa.schema(
         ("score", pa.float32()),
     ]
 )
+#: What the first ``k`` demonstrations of a system have in common with their queries
+#: (ruie/agreement.py), of ``queries`` with an answer (``answered``) or without: means over the
+#: ``demonstrations``. ``labels``: Jaccard similarity of the two answers' labels; ``items`` in a
+#: demonstration's answer, ``gold_items`` in the query's; ``unanswered``: has no answer.
+AGREEMENT = pa.schema(
+    [
+        ("system", pa.string()),
+        ("k", pa.int32()),
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("answered", pa.bool_()),
+        ("queries", pa.int64()),
+        ("demonstrations", pa.int64()),
+        ("own_task", pa.float64()),
+        ("own_dataset", pa.float64()),
+        ("labels", pa.float64()),
+        ("items", pa.float64()),
+        ("gold_items", pa.float64()),
+        ("unanswered", pa.float64()),
+    ]
+)
 #: The pairs that scoring computes, in its order. ``row``: of the candidates; ``window``: what is
 #: computed together; ``shown``: false where the demonstration is over the length limit; ``tokens``
 #: of prompt and answer, ``work`` of them not shared with the pair before. ``context``:

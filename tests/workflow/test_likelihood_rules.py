@@ -1,4 +1,4 @@
-"""`snakemake likelihoods`: what a dry run of the demo plans."""
+"""`snakemake likelihoods` and `agreement`: what a dry run of the demo plans."""
 
 from __future__ import annotations
 
@@ -57,3 +57,14 @@ def test_nothing_to_compare_is_one_line(tmp_path: Path) -> None:
     printed = planned(tmp_path, "likelihoods", True, models={"far": FAR}, evaluation=far)
     assert "likelihoods: nothing to compare; give evaluation.systems two" in printed
     assert "Traceback (most recent call last)" not in printed
+
+
+def test_agreement_of_every_system_that_retrieves(tmp_path: Path) -> None:
+    evaluation = {"systems": ["random_task", "bm25"], "k": [2, 4], "zero_shot": False}
+    found = dry_run.commands(planned(tmp_path, "agreement", evaluation=evaluation))
+    ((args, words),) = [(args, words) for stage, args, words in found if stage == "agreement"]
+    assert args.k == [2, 4]
+    assert " bm25=results/demo/demonstrations/bm25/{film,science," in words
+    assert len(args.queries) == 6
+    printed = planned(tmp_path, "agreement", True, evaluation={"systems": ["bm25"], "k": []})
+    assert "agreement: nothing is shown; give evaluation.systems one" in printed

@@ -57,3 +57,26 @@ rule retrieve:
     shell:
         "python -m ruie.retrieve --queries {input.queries} --pool {input.pool} {params.files}"
         " {params.flags} --out {output} > {log} 2>&1"
+
+
+# What demonstrations and queries have in common: `snakemake agreement`.
+rule agreement:
+    input:
+        demonstrations=[path for _, path in retrieved()],
+        queries=[f"{RUN}/test/{d}.parquet" for side in EVALUATED.values() for d in side],
+        pool=f"{RUN}/pool.parquet",
+        code=code("agreement"),
+    output:
+        f"{RUN}/agreement.parquet",
+    log:
+        f"{RUN}/logs/agreement.log",
+    conda:
+        "../../envs/workflow.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        shown=agreeing,
+    shell:
+        "python -m ruie.agreement --demonstrations {params.shown} --queries {input.queries} --pool {input.pool}"
+        " --out {output} > {log} 2>&1"

@@ -10,24 +10,6 @@ def trainings():
     return [*teachers, *dict.fromkeys(f"retriever/{made_as(s)}" for s in systems)]
 
 
-def retrieved():
-    """(system, its demonstrations) for each dataset."""
-    return [
-        (system, f"{RUN}/demonstrations/{system}/{dataset}.parquet")
-        for system in RETRIEVING
-        for held in EVALUATED
-        for dataset in EVALUATED[held]
-    ]
-
-
-def retrieved_paths():
-    """``retrieved()`` as system=path, for bash."""
-    return " ".join(
-        f"{system}={RUN}/demonstrations/{system}/{answered()}.parquet"
-        for system in RETRIEVING
-    )
-
-
 def is_bm25(system):
     """Whether a system's rank is called BM25's: over the whole pool."""
     return (

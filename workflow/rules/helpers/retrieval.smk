@@ -90,3 +90,31 @@ def retriever_flags(w):
         depth=config["evaluation"]["depth"],
         **own,
     )
+
+
+def retrieved():
+    """(system, its demonstrations) for each dataset."""
+    return [
+        (system, f"{RUN}/demonstrations/{system}/{dataset}.parquet")
+        for system in RETRIEVING
+        for held in EVALUATED
+        for dataset in EVALUATED[held]
+    ]
+
+
+def retrieved_paths():
+    """``retrieved()`` as system=path, for bash."""
+    return " ".join(
+        f"{system}={RUN}/demonstrations/{system}/{answered()}.parquet"
+        for system in RETRIEVING
+    )
+
+
+def agreeing(w):
+    """What ruie.agreement compares."""
+    if not RETRIEVING or not config["evaluation"]["k"]:
+        raise WorkflowError(
+            "agreement: nothing is shown; give evaluation.systems one that retrieves, and "
+            "evaluation.k one number"
+        )
+    return f"{retrieved_paths()} {flags(k=config['evaluation']['k'])}"
