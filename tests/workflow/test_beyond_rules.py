@@ -25,6 +25,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "a_ruie_first": {**RUIE, "bm25_first": 30},
     "a_ruie_bm25": {**RUIE, "bm25_first": 30, "bm25_weight": 0.5},
     "a_ruie_mmr": {**RUIE, "range": "task", "choose": MMR},
+    "a_ruie_constrained": {**RUIE, "constrained": True},
     "ruie_schema": {**RUIE, "schema_text": "query", "demonstration_fields": ["input", "output"]},
     "ruie2": {**RUIE, "candidates": "ruie"},
     "ruie3": {**RUIE, "candidates": "ruie2", "reward": False},
@@ -67,7 +68,8 @@ def test_nothing_of_it_without_an_option(without: str, planned: dict[str, Any]) 
     assert "train_retriever" in rules
     assert not rules & {"bm25_first", "bm25_index_labels", "encode_round", "candidates_round"}
     for word in (
-        "rounds/", "--among", "labels task", "--fields", "--choose", "--first", "--by-score"
+        "rounds/", "--among", "labels task", "--fields", "--choose", "--first", "--by-score",
+        "--constrained",
     ):  # fmt: skip
         assert word not in "".join(re.findall("^Shell command: .*", without, re.M))
     # what both runs make is made by the same command: the options of some are nothing to others
@@ -106,6 +108,31 @@ def test_a_choice_takes_the_model_that_is_there(planned: dict[str, Any]) -> None
     by_score = {name.split("/")[1] for name, c in planned.items()
                 if name.startswith("predictions/") and c.by_score}  # fmt: skip
     assert by_score == {"a_ruie_mmr", "bm25_cover"}
+
+
+def test_one_system_can_be_constrained(planned: dict[str, Any]) -> None:
+    held = {name.split("/")[1] for name, c in planned.items()
+            if name.startswith("predictions/") and c.constrained}  # fmt: skip
+    assert held == {"a_ruie_constrained"}
+    found = planned["demonstrations/a_ruie_constrained/film.parquet"]
+    assert found.model == "results/demo/retriever/ruie/model"
+    assert "retriever/a_ruie_constrained/model" not in planned
+
+
+def test_a_run_that_is_constrained_and_a_system_that_is_not(tmp_path: Path) -> None:
+    changes = {
+        "inference": {"constrained": True},
+        "systems": {"bm25": {"constrained": False}},
+        "evaluation": {"systems": ["random", "bm25"]},
+    }
+    for name, c in commands(snakemake(changes, tmp_path)).items():
+        if name.startswith("predictions/"):
+            assert c.constrained == (c.system != "bm25")
+    far = {"endpoint": "http://127.0.0.1:9", "name": "far", "chat": True}
+    changes = {"models": {"far": far}, "systems": {"bm25": {"constrained": True}},
+               "evaluation": {"systems": ["bm25"], "llms": ["far"]}}  # fmt: skip
+    printed = snakemake(changes, tmp_path, fails=True)
+    assert "'far' of evaluation.llms is an endpoint, whose answers cannot be con" in printed
 
 
 def test_what_bm25_finds_first(planned: dict[str, Any]) -> None:

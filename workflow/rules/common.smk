@@ -20,7 +20,7 @@ def is_trained(system):
 
 def made_as(system):
     """The system whose training and vectors one takes: of those that differ in where they look for
-    demonstrations and in how they choose among them alone, the one with the shortest name, of which
+    demonstrations, how they choose among them and how they are answered alone, the one with the shortest name, of which
     the others' are variants; the order of systems is that of the files they came from.
     """
 
@@ -31,6 +31,7 @@ def made_as(system):
             "bm25_first",
             "bm25_weight",
             "choose",
+            "constrained",
         }
         return {k: v for k, v in SYSTEMS[name].items() if k not in searching}
 
@@ -175,6 +176,12 @@ def dtype(name):
     return MODELS[name].get("dtype", "bfloat16")
 
 
+def constrained(system):
+    """Whether a system's answers are of labels and spans alone (docs/constrained.md)."""
+    usual = config["inference"]["constrained"]
+    return SYSTEMS.get(system, {}).get("constrained", usual)
+
+
 # a missing model must show itself before the plan, not in the middle of it
 for _name in {
     config["scoring"]["llm"],
@@ -185,10 +192,11 @@ for _name in {
 }:
     model(_name)
 for _name in filter(is_endpoint, config["evaluation"]["llms"]):
-    if config["inference"]["constrained"]:
+    if any(map(constrained, [ZERO_SHOT, *RETRIEVING])):
         raise WorkflowError(
             f"inference.constrained: {_name!r} of evaluation.llms is an endpoint, whose answers "
-            "cannot be constrained from here; set it to false, or leave that model out"
+            "cannot be constrained from here; set it to false, in systems too, or leave that model "
+            "out"
         )
     _tokenizer = MODELS[_name].get("tokenizer")
     if _tokenizer in MODELS:

@@ -40,7 +40,7 @@ def generation(w):
         max_input=c["max_input"],
         max_new=c["max_new"],
         stop=c["stop"],
-        constrained=c["constrained"],
+        constrained=constrained(w.get("system", ZERO_SHOT)),
         chat=entry.get("chat", False),
         seed=config["seed"],
         # a choice is in its own order, the prompt by relevance as ever
