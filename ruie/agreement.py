@@ -1,7 +1,8 @@
 """What a system's demonstrations have in common with the queries that they are shown to.
 
-It needs no model, and says what a retriever has learned: the right task and dataset, labels of the
-query's own answer, as many items as it has, demonstrations without an answer for queries without.
+It needs no model, and says what a retriever has learned: the right task and dataset, labels and
+spans of the query's own answer, as many items as it has, demonstrations without an answer for
+queries without.
 All are means over the demonstrations among the first k, before any is dropped for the length of a
 prompt. Queries with an answer and those without are counted apart.
 """
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ruie import cli, examples, parquet, schemas
-from ruie.examples import TASKS, Example
+from ruie.examples import TASKS, Example, evened
 
 
 def pair(query: Example, shown: Example) -> dict[str, float]:
@@ -32,28 +33,43 @@ def pair(query: Example, shown: Example) -> dict[str, float]:
     }
 
 
+def known(asked: Iterable[tuple[Example, Example]]) -> float | None:
+    """Of the queries' own spans, by their evened text, the share that is a span of a demonstration
+    shown to the query: what an LLM could copy. Mean over the queries that have any."""
+    gold: dict[str, set[str]] = {}
+    given: dict[str, set[str]] = defaultdict(set)
+    for query, shown in asked:
+        gold[query.id] = _spans(query)
+        given[query.id] |= _spans(shown)
+    shares = [len(own & given[name]) / len(own) for name, own in gold.items() if own]
+    return float(np.mean(shares)) if shares else None
+
+
+def _spans(example: Example) -> set[str]:
+    return {evened(span.text) for a in example.annotations for span in a.spans}
+
+
 def run(
     system: str, found: Iterable[Mapping[str, Any]], queries: Mapping[str, Example],
     pool: Mapping[str, Example], ks: Sequence[int],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """AGREEMENT rows of a system, from rows of CANDIDATES."""
-    kinds: dict[tuple[int, str, bool], list[tuple[Example, int, dict[str, float]]]]
-    kinds = defaultdict(list)
+    kinds: dict[tuple[int, str, bool], list[tuple[int, Example, Example]]] = defaultdict(list)
     for row in found:
         query = queries[row["query_id"]]
         kind = TASKS.index(query.task), query.dataset, not query.annotations
-        measures = pair(query, pool[row["demonstration_id"]])
-        kinds[kind].append((query, row["rank"], measures))
+        kinds[kind].append((row["rank"], query, pool[row["demonstration_id"]]))
     rows = []
     for k in ks:
-        for (task, dataset, unanswered), of in sorted(kinds.items()):
-            first = [measures for _, rank, measures in of if rank < k]
-            items = {query.id: len(query.annotations) for query, *_ in of}
+        for (task, dataset, unanswered), of in sorted(kinds.items(), key=lambda kind: kind[0]):
+            first = [(query, shown) for rank, query, shown in of if rank < k]
+            measures = [pair(query, shown) for query, shown in first]
+            items = {query.id: len(query.annotations) for query, _ in first}
             rows.append({
                 "system": system, "k": k, "task": TASKS[task], "dataset": dataset,
                 "answered": not unanswered, "queries": len(items), "demonstrations": len(first),
-                "gold_items": float(np.mean([*items.values()])),
-                **{name: float(np.mean([m[name] for m in first])) for name in first[0]},
+                "gold_items": float(np.mean([*items.values()])), "spans": known(first),
+                **{name: float(np.mean([m[name] for m in measures])) for name in measures[0]},
             })  # fmt: skip
     return rows
 

@@ -126,7 +126,8 @@ CANDIDATES = pa.schema(
 #: What the first ``k`` demonstrations of a system have in common with their queries
 #: (ruie/agreement.py), of ``queries`` with an answer (``answered``) or without: means over the
 #: ``demonstrations``. ``labels``: Jaccard similarity of the two answers' labels; ``items`` in a
-#: demonstration's answer, ``gold_items`` in the query's; ``unanswered``: has no answer.
+#: demonstration's answer, ``gold_items`` in the query's; ``unanswered``: has no answer. ``spans``:
+#: share of the query's own that is a span in any of its demonstrations, mean over the queries.
 AGREEMENT = pa.schema(
     [
         ("system", pa.string()),
@@ -139,6 +140,7 @@ AGREEMENT = pa.schema(
         ("own_task", pa.float64()),
         ("own_dataset", pa.float64()),
         ("labels", pa.float64()),
+        ("spans", pa.float64()),
         ("items", pa.float64()),
         ("gold_items", pa.float64()),
         ("unanswered", pa.float64()),

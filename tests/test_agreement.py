@@ -46,18 +46,18 @@ def run(folder, out, *shown, queries=("q1", "q2"), k=(2, 4)):
 def test_means_over_what_is_shown(tables, tmp_path):
     rows = run(tables, tmp_path / "a.parquet", "one", "two")
     names = ("system", "k", "answered", "queries", "demonstrations", "own_task", "own_dataset",
-             "labels", "items", "gold_items", "unanswered")  # fmt: skip
+             "labels", "spans", "items", "gold_items", "unanswered")  # fmt: skip
     assert {(r["task"], r["dataset"]) for r in rows} == {("NER", "toy")}
     assert [tuple(r[n] for n in names) for r in rows] == [
-        # d1 has both labels, d2 one of two, with 2 items each
-        ("one", 2, True, 1, 2, 1.0, 0.5, 0.75, 2.0, 2.0, 0.0),
+        # d1 has both labels, d2 one of two, with 2 items each, and neither span
+        ("one", 2, True, 1, 2, 1.0, 0.5, 0.75, 0.0, 2.0, 2.0, 0.0),
         # d3 has none, as the query, d1 has two
-        ("one", 2, False, 1, 2, 1.0, 0.5, 0.5, 1.0, 0.0, 0.5),
-        # d3 and d4 have nothing of it; items 2, 2, 0, 1
-        ("one", 4, True, 1, 4, 0.75, 0.25, 0.375, 1.25, 2.0, 0.25),
-        ("one", 4, False, 1, 2, 1.0, 0.5, 0.5, 1.0, 0.0, 0.5),
-        ("two", 2, True, 1, 1, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0),
-        ("two", 4, True, 1, 1, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0),
+        ("one", 2, False, 1, 2, 1.0, 0.5, 0.5, None, 1.0, 0.0, 0.5),
+        # d3 and d4 have no label of it, d4 has Bob of Bob and Paris; items 2, 2, 0, 1
+        ("one", 4, True, 1, 4, 0.75, 0.25, 0.375, 0.5, 1.25, 2.0, 0.25),
+        ("one", 4, False, 1, 2, 1.0, 0.5, 0.5, None, 1.0, 0.0, 0.5),
+        ("two", 2, True, 1, 1, 0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 0.0),
+        ("two", 4, True, 1, 1, 0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 0.0),
     ]
 
 
