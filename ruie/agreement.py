@@ -2,8 +2,7 @@
 
 It needs no model, and says what a retriever has learned: the right task and dataset, labels and
 spans of the query's own answer, as many items as it has, demonstrations without an answer for
-queries without.
-All are means over the demonstrations among the first k, before any is dropped for the length of a
+queries without. All are of the first k demonstrations, before any is dropped for the length of a
 prompt. Queries with an answer and those without are counted apart.
 """
 

@@ -20,8 +20,9 @@ def is_trained(system):
 
 def made_as(system):
     """The system whose training and vectors one takes: of those that differ in where they look for
-    demonstrations, how they choose among them and how they are answered alone, the one with the shortest name, of which
-    the others' are variants; the order of systems is that of the files they came from.
+    demonstrations, how they choose among them and how they are answered alone, the one with the
+    shortest name, of which the others' are variants; the order of systems is that of the files they
+    came from.
     """
 
     def made(name):
