@@ -59,3 +59,17 @@ def test_the_studies_plan_their_tables(shared, study, target, result) -> None:
     )
     made = re.findall(r"^ +output: (.*)", printed, re.M)
     assert any(f"results/small-study/{result}" in outputs.split(", ") for outputs in made)
+
+
+def test_the_pages_name_tables_that_are_here() -> None:
+    """In a clone, that is: what git ignores is missing there."""
+    tables = ROOT / "results/small-study"
+    folders = "chain-50|first|left-out|rounds|scores|rewards|demonstrations|likelihood|plots"
+    pages = [tables / "README.md", *sorted((ROOT / "docs").glob("study*.md"))]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(rf"`((?:{folders})/[^`\s.]*)", page.read_text())
+    }
+    assert len(named) > 10
+    assert [pair for pair in named if not any(tables.glob(pair[1].rstrip("/") + "*"))] == []
