@@ -301,8 +301,18 @@ def train(run: Run, members: list[Choices], watched: Sequence[Ranked]) -> None:
     if board:
         board.close()
     if run.training:
-        first, end = (run.training[i]["loss"] for i in (0, -1))
-        cli.log.info("loss %.4f at first, %.4f at last", first, end)
+        say_what_was_learned([row["loss"] for row in run.training])
+
+
+def say_what_was_learned(losses: Sequence[float]) -> None:
+    """Log the mean loss of the first and the last tenth of the steps. A model that gives every
+    candidate the same score is a training that runs to its end as any other: warn of it."""
+    tenth = max(len(losses) // 10, 1)
+    first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
+    cli.log.info("loss %.4f in the first tenth of the steps, %.4f in the last", first, last)
+    if tenth >= 5 and last > 0.99 * first:
+        cli.log.warning("the loss did not fall: nothing may have been learned; try another seed "
+                        "or learning rate")  # fmt: skip
 
 
 def _board(args: Any, step: int) -> Any:

@@ -66,6 +66,20 @@ def test_the_loss_falls_and_the_log_is_whole(trained, which):
             assert r["loss"] == pytest.approx(r["distill"] + 0.2 * r["contrastive"], abs=1e-5)
 
 
+@pytest.mark.parametrize(("last", "warned"), [(2.06, True), (2.05, False)])
+def test_a_loss_that_did_not_fall_is_said(caplog, last, warned):
+    """99 % of 2.079, the guess among eight, is 2.058."""
+    caplog.set_level("INFO", "ruie")
+    trainer.say_what_was_learned([2.079] * 45 + [last] * 5)
+    assert f"loss 2.0790 in the first tenth of the steps, {last:.4f} in the last" in caplog.text
+    assert ("nothing may have been learned" in caplog.text) == warned
+
+
+def test_a_few_steps_say_nothing(caplog):
+    trainer.say_what_was_learned([2.0] * 49)
+    assert not caplog.text
+
+
 def test_warm_up_is_linear_from_nothing(data, tmp_path):
     log = reward(data, tmp_path / "r", "--warmup-steps", 2, steps=4)
     # 0, 1/2, 1 of the rate, then down to 1/2 of the way from step 2 to step 4
