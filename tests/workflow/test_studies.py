@@ -73,3 +73,19 @@ def test_the_pages_name_tables_that_are_here() -> None:
     }
     assert len(named) > 10
     assert [pair for pair in named if not any(tables.glob(pair[1].rstrip("/") + "*"))] == []
+
+
+def test_the_pages_link_to_what_is_here() -> None:
+    pages = [
+        ROOT / "README.md",
+        ROOT / "results/small-study/README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]
+    links = {
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)\s#]+)", page.read_text())
+        if "://" not in target
+    }
+    assert len(links) > 50
+    assert [link for link in links if not (link[0].parent / link[1]).exists()] == []
