@@ -177,10 +177,12 @@ def main(argv: list[str] | None = None) -> None:
     p = parser()
     args = p.parse_args(argv)
     rankers.check_names(p, args, [LLM, CHANCE, RANDOM, ZERO_SHOT])
+    known = {LLM, RANDOM, *rankers.names(args)}
+    for name, _ in args.rankings:
+        if name not in known:
+            raise UserError(f"--rankings {name}: no such ranking; one of {sorted(known)}")
     rows, orders = run(args)
     for name, folder in args.rankings:
-        if name not in orders:
-            raise UserError(f"--rankings {name}: no such ranking; one of {sorted(orders)}")
         for dataset, mine in orders[name].items():
             parquet.write(mine, schemas.CANDIDATES, folder / f"{dataset}.parquet")
     parquet.write(rows, schemas.CHAIN, args.out, result=True)

@@ -83,6 +83,12 @@ def similarities(
     }
 
 
+def names(args: Any) -> list[str]:
+    """The rankers that ``given`` will have, known before any work."""
+    untrained = [UNTRAINED] if args.base else []
+    return [BM25, *untrained, *(name for name, _ in args.reward + args.retriever)]
+
+
 def given(
     args: Any, order: dict[str, list[str]], queries: dict[str, Example], pool: dict[str, Example]
 ) -> dict[str, dict[str, Floats]]:

@@ -260,7 +260,8 @@ def test_bad_tables_are_one_line(scored, tmp_path, name, change, says):
 
 def test_unknown_rankings_and_taken_names_are_refused(scored, tmp_path):
     with pytest.raises(cli.UserError, match="--rankings e5: no such ranking; one of"):
-        stage(scored[3], tmp_path, "--rankings", f"e5={tmp_path}")
+        stage(scored[3], tmp_path, "--rankings", f"llm={tmp_path / 'llm'}", f"e5={tmp_path}")
+    assert not (tmp_path / "llm").exists()  # before anything is measured or written
     for name in ("random", "zero_shot", "llm", "chance"):
         with pytest.raises(SystemExit):
             stage(scored[3], tmp_path, "--retriever", f"{name}=x")
