@@ -235,7 +235,9 @@ def main(argv: list[str] | None = None) -> None:
     found, problems = read(source, args.format, shares, args.repair, args.max_bad)
     row = {
         "name": args.name, "task": args.task,
-        "path": Path(os.path.relpath(folder, root)).as_posix(), "format": "ie_instructions",
+        # of the real folders: from a link, `..` leads to where the link's target lies
+        "path": Path(os.path.relpath(folder.resolve(), root.resolve())).as_posix(),
+        "format": "ie_instructions",
         "held_out": args.held_out, "train": any(e.split == "train" for e in found),
         "evaluate": True, "repair": False,
     }  # fmt: skip

@@ -56,9 +56,17 @@ def dry_run(snakefile: Path, config: Path) -> dict[str, int]:
     )  # fmt: skip
     printed = done.stdout + done.stderr
     if done.returncode:
-        last = (printed.strip().splitlines() or ["no word"])[-1]
-        raise cli.UserError(f"the dry run failed ({last.strip()}); see snakemake -n")
+        raise cli.UserError(f"the dry run failed ({reason(printed)}); see snakemake -n")
     return counted(printed)
+
+
+def reason(printed: str) -> str:
+    """What Snakemake says is wrong: the line with its error's name, or what that announces."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()] or ["no word"]
+    for at, line in enumerate(lines):
+        if re.match(r"\w*(Error|Exception)\b", line):
+            return lines[at + 1] if line.endswith(":") and lines[at + 1 :] else line
+    return lines[-1]
 
 
 def answering(path: Path) -> str:

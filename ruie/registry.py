@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -99,6 +100,11 @@ def _fault(data: Any, schema: Path) -> tuple[list[str | int], str] | None:
         what = f"{what[: SHOWN // 2]} … {what[-SHOWN // 2 :]}"
     if error.validator == "type" and "string" in error.validator_value:
         what += " (text may need quotes)"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        meant = [m for key in error.instance if key not in known
+                 for m in difflib.get_close_matches(str(key), known, 1)]  # fmt: skip
+        what += f" (is {', '.join(map(repr, meant))} meant?)" if meant else ""
     return where, f"{'.'.join(map(str, where)) or 'top level'}: {what}; see {schema}"
 
 

@@ -259,6 +259,16 @@ def test_a_registry_of_others_keeps_its_text(own):
     assert rows()[1] == {**ROW, "path": "../data/own/NER/mine"}
 
 
+def test_a_root_behind_a_link_finds_the_dataset(own):
+    Path("elsewhere/deep").mkdir(parents=True)
+    Path("data").mkdir(exist_ok=True)
+    Path("data/ie").symlink_to(Path("elsewhere/deep").resolve())
+    add("--root", "data/ie")
+    # from elsewhere/deep, which the link leads to
+    assert rows() == [{**ROW, "path": "../../data/own/NER/mine"}]
+    assert Path("data/ie", rows()[0]["path"], "train.json").is_file()
+
+
 def everything():
     """Every file and folder with what it holds."""
     return {str(p): p.is_file() and p.read_bytes() for p in sorted(Path().rglob("*"))}

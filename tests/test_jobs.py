@@ -102,3 +102,17 @@ def test_the_scoring_is_summed_where_it_is_planned(tmp_path: Path) -> None:
 def test_any_benchmark_file_gives_times_or_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "score.tsv").write_bytes(content)
     assert all(seconds >= 0 for seconds in jobs.times(tmp_path, "score"))
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ('WorkflowError in file "a.smk", line 9:\nnowhere: no folder\n  File "a.smk"\nUsing a '
+         "profile.\n", "nowhere: no folder"),
+        ("Building DAG of jobs...\nMissingRuleException:\n", "MissingRuleException:"),
+        ("Using a profile.\nkilled\n", "killed"),
+        ("", "no word"),
+    ],
+)  # fmt: skip
+def test_a_failed_dry_run_says_why(printed, said):
+    assert jobs.reason(printed) == said

@@ -61,6 +61,26 @@ def test_the_studies_plan_their_tables(shared, study, target, result) -> None:
     assert any(f"results/small-study/{result}" in outputs.split(", ") for outputs in made)
 
 
+def test_the_originals_are_those_of_the_samples() -> None:
+    study = yaml.safe_load((ROOT / "workflow/studies/small_original.yaml").read_text())
+    names = study["datasets"]["include"]
+    sample, original = registry("ie_sample.yaml"), registry("original.yaml")
+    assert sorted(names) == sorted(name.lower() for name in sample)
+    held_out = {name.lower() for name, row in sample.items() if row["held_out"]}
+    assert {name for name in names if original[name]["held_out"]} == held_out
+    small = yaml.safe_load((ROOT / "workflow/studies/small.yaml").read_text())
+    assert set(small["evaluation"]["held_in"]) < set(names)
+
+
+def test_beyond_keeps_the_systems_of_small() -> None:
+    """A list replaces a list, and the tables are of the systems that are asked."""
+    small, beyond = (
+        yaml.safe_load((ROOT / f"workflow/studies/{name}.yaml").read_text())["evaluation"]
+        for name in ("small", "beyond")
+    )
+    assert set(small["systems"]) < set(beyond["systems"])
+
+
 def test_the_pages_name_tables_that_are_here() -> None:
     """In a clone, that is: what git ignores is missing there."""
     tables = ROOT / "results/small-study"

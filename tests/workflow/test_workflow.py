@@ -120,11 +120,18 @@ def test_rendered_flags_are_what_each_stage_reads() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"scoring": {"shard": 4}}, r"config: scoring: .*'shard' was unexpected.*schema"),
+        (
+            {"scoring": {"shard": 4}},
+            r"'shard' was unexpected\) \(is 'shards' meant\?\); see .*schema",
+        ),
         ({"seed": 2**32}, r"config: seed: 4294967296 is greater than the maximum of 4294967295"),
         ({"reward": {"steps": 0}}, r"config: reward\.steps: 0 is less than the minimum"),
         ({"datasets": {"root": "nowhere"}}, r"nowhere/NER/news: no such data folder.*root"),
         ({"datasets": {"include": ["fim"]}}, r"datasets\.include: \['fim'\] are not in"),
+        (
+            {"evaluation": {"held_in": ["film"]}},
+            r"held_in: \['film'\] are no held-in datasets .* evaluated; those are \[",
+        ),
         ({"evaluation": {"systems": ["rui"]}}, r"evaluation\.systems: 'rui' is not defined"),
         ({"evaluation": {"k": [17]}}, r"evaluation\.k: \[17\] is above evaluation\.depth, 16"),
         (
@@ -144,6 +151,14 @@ def test_config_faults_are_one_line(project: Project, changes: dict, says: str) 
     printed = project.snakemake("-n", changes=changes, fails=True)
     assert re.search(says, printed), printed[-3000:]
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("kind", ["metrics", "likelihood"])
+def test_a_target_asks_for_no_more_than_was_retrieved(project: Project, kind: str) -> None:
+    target = f"{RUN}/{kind}/bm25/tiny-lm/k17/film.parquet"
+    printed = project.snakemake("-n", target, fails=True)
+    assert "k17: above evaluation.depth, 16 demonstrations retrieved" in printed
+    project.snakemake("-n", target.replace("k17", "k16"))
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,8 @@ def evaluated(held_out):
     if unknown:
         kind = "held_out" if held_out else "held_in"
         raise WorkflowError(
-            f"evaluation.{kind}: {unknown} are no such datasets of the registry"
+            f"evaluation.{kind}: {unknown} are no {kind.replace('_', '-')} datasets of the registry "
+            f"that are evaluated; those are {mine}"
         )
     return mine if wanted == "all" else [n for n in mine if n in wanted]
 

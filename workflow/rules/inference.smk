@@ -15,7 +15,7 @@ ruleorder: infer_zero_shot > infer_sft > infer
 
 rule infer:
     input:
-        demonstrations=f"{RUN}/demonstrations/{{system}}/{{dataset}}.parquet",
+        demonstrations=to_show,
         queries=f"{RUN}/test/{{dataset}}.parquet",
         pool=f"{RUN}/pool.parquet",
         model=model_files,

@@ -4,7 +4,7 @@ include: "helpers/likelihood.smk"
 
 rule likelihood:
     input:
-        demonstrations=f"{RUN}/demonstrations/{{system}}/{{dataset}}.parquet",
+        demonstrations=to_show,
         queries=f"{RUN}/test/{{dataset}}.parquet",
         pool=f"{RUN}/pool.parquet",
         model=lambda w: model(w.llm),

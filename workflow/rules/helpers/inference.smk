@@ -16,6 +16,17 @@ ASKING = flags(
 )
 
 
+def to_show(w):
+    """The table that k demonstrations of each query are taken from; a target may ask for a k that
+    the configuration has not."""
+    if int(w.k) > config["evaluation"]["depth"]:
+        raise WorkflowError(
+            f"k{w.k}: above evaluation.depth, {config['evaluation']['depth']} demonstrations "
+            "retrieved; ask for fewer, or raise depth"
+        )
+    return f"{RUN}/demonstrations/{w.system}/{w.dataset}.parquet"
+
+
 def generation(w):
     """Flags of the language model (Appendix B)."""
     entry, c = MODELS[w.llm], config["inference"]
