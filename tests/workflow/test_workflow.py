@@ -162,6 +162,20 @@ def test_a_target_asks_for_no_more_than_was_retrieved(project: Project, kind: st
 
 
 @pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("bm26/tiny-lm/k2/film", "no system 'bm26' in this configuration; it has ['bm25', "),
+        ("bm25/tiny/k2/film", "no LLM 'tiny' in this configuration; it has ['"),
+        ("bm25/tiny-lm/k2/movie", "no dataset 'movie' in this configuration; it has ['careers', "),
+    ],
+)
+def test_a_target_names_what_the_run_has(project: Project, target: str, says: str) -> None:
+    target = f"{RUN}/metrics/{target}.parquet"
+    printed = project.snakemake("-n", target, fails=True)
+    assert f"{target}: {says}" in printed
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"task": "RE", "format": "bio"}, r"dataset film: \S+ this format holds no RE"),

@@ -216,6 +216,22 @@ def one_of(names):
     return "|".join(map(re.escape, names))
 
 
+# Of a target that no rule makes Snakemake does not say why
+for _word in sys.argv[1:]:
+    _asked = re.fullmatch(
+        rf"{re.escape(RUN)}/\w+/([^/]+)/([^/]+)/k\d+/([^/]+)\.parquet", _word
+    )
+    for _what, _name, _known in zip(
+        ("system", "LLM", "dataset"),
+        _asked.groups() if _asked else (),
+        ([*SYSTEMS, ZERO_SHOT], MODELS, DATASETS),
+    ):
+        if _name not in _known:
+            raise WorkflowError(
+                f"{_word}: no {_what} {_name!r} in this configuration; it has {sorted(_known)}"
+            )
+
+
 wildcard_constraints:
     size=r"q\d+-c\d+",
     dataset=one_of(DATASETS),
