@@ -84,7 +84,7 @@ def test_beyond_keeps_the_systems_of_small() -> None:
 def test_the_pages_name_tables_that_are_here() -> None:
     """In a clone, that is: what git ignores is missing there."""
     tables = ROOT / "results/small-study"
-    folders = "chain-[0-9]+|first|left-out|rounds|scores|rewards|demonstrations|likelihood|plots"
+    folders = "chain-[a-z0-9-]+|first|left-out|rounds|scores|rewards|demonstrations|likelihood|plots"
     pages = [tables / "README.md", *sorted((ROOT / "docs").glob("study*.md"))]
     named = {
         (page.name, name)

@@ -164,7 +164,7 @@ def test_a_target_asks_for_no_more_than_was_retrieved(project: Project, kind: st
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("bm26/tiny-lm/k2/film", "no system 'bm26' in this configuration; it has ['bm25', "),
+        ("bm26/tiny-lm/k2/film", "no system 'bm26' in this configuration; it has ['bge', 'bm25', "),
         ("bm25/tiny/k2/film", "no LLM 'tiny' in this configuration; it has ['"),
         ("bm25/tiny-lm/k2/movie", "no dataset 'movie' in this configuration; it has ['careers', "),
     ],
